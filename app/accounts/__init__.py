@@ -1,0 +1,1 @@
+"""Users, their devices, device tokens and verification codes."""

@@ -1,0 +1,63 @@
+"""Registering a phone: the stand-in for a sign-in."""
+
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.db import DataError, connection, transaction
+
+from accounts.tokens import account_key_hash, device_token, token_hash
+from backend.errors import ApiError, Code
+from backend.limits import require_text
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What a device is told."""
+
+    user_id: int
+    device_id: int
+    token: str
+
+
+def device_register(*, account_key: str, device_key: str, name: str, time_zone: str) -> Registration:
+    """Find or make the user and the device. Idempotent: the same keys give the same ids and the same token.
+
+    The time zone is the user's and set by the first registration.
+    Raises: `ApiError` BAD_REQUEST for a blank or overlong value or an unknown zone.
+    """
+    for label, value in (("accountKey", account_key), ("deviceKey", device_key), ("name", name)):
+        require_text(value, name=label)
+    _require_zone(time_zone)
+    key_hash = account_key_hash(account_key)
+    token = device_token(key_hash=key_hash, device_key=device_key)
+    with transaction.atomic(), connection.cursor() as cursor:
+        try:
+            # DO UPDATE, so that the row comes back although it was there; the zone stays what it was.
+            cursor.execute(
+                "INSERT INTO accounts_user (key_hash, time_zone) SELECT %s, %s WHERE now() AT TIME ZONE %s IS NOT NULL"
+                " ON CONFLICT (key_hash) DO UPDATE SET key_hash = excluded.key_hash RETURNING id",
+                [key_hash, time_zone, time_zone],
+            )
+        except DataError:
+            raise _unknown_zone() from None
+        user_id: int = cursor.fetchone()[0]
+        cursor.execute(
+            "INSERT INTO accounts_device (user_id, device_key, name, token_hash) VALUES (%s, %s, %s, %s)"
+            " ON CONFLICT (user_id, device_key) DO UPDATE SET name = excluded.name, token_hash = excluded.token_hash"
+            " RETURNING id",
+            [user_id, device_key, name, token_hash(token)],
+        )
+        return Registration(user_id=user_id, device_id=cursor.fetchone()[0], token=token)
+
+
+def _require_zone(time_zone: str) -> None:
+    """Python and Postgres must both know the zone: one maps samples to days, the other may be asked to."""
+    require_text(time_zone, name="timeZone")
+    try:
+        ZoneInfo(time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise _unknown_zone() from None
+
+
+def _unknown_zone() -> ApiError:
+    return ApiError(Code.BAD_REQUEST, "timeZone: expected an IANA name such as Europe/Vienna")

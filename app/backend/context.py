@@ -1,0 +1,48 @@
+"""What a resolver knows about its request."""
+
+import hmac
+from functools import cached_property
+
+from django.http import HttpRequest
+from strawberry.types import Info as StrawberryInfo
+
+from accounts.tokens import DeviceIdentity, device_identify
+from backend.env import config
+from backend.errors import ApiError, Code
+from backend.rate_limit import RateLimiter
+
+
+class Context:
+    """Authentication and rate limit of one request; both happen when a resolver asks for the device."""
+
+    def __init__(self, request: HttpRequest, limiter: RateLimiter) -> None:
+        self._request = request
+        self._limiter = limiter
+
+    @cached_property
+    def device(self) -> DeviceIdentity:
+        """The device that sent the request. Raises: `ApiError` UNAUTHENTICATED or RATE_LIMITED."""
+        scheme, _, token = self._request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise ApiError(Code.UNAUTHENTICATED, "send the device's token as a bearer token")
+        identity = device_identify(token=token.strip())
+        if identity is None:
+            raise ApiError(Code.UNAUTHENTICATED, "unknown token")
+        self.limit(f"device:{identity.device_id}")
+        return identity
+
+    def require_operator(self) -> None:
+        """Raises: `ApiError` UNAUTHENTICATED unless the operators' token was sent."""
+        sent = self._request.headers.get("X-Operator-Token", "")
+        expected = config().operator_token
+        if not expected or not hmac.compare_digest(sent.encode(), expected.encode()):
+            raise ApiError(Code.UNAUTHENTICATED, "send the operators' token as X-Operator-Token")
+
+    def limit(self, key: str) -> None:
+        """Count one request of `key`. Raises: `ApiError` RATE_LIMITED."""
+        refused_for_s = self._limiter.refused_for_s(key)
+        if refused_for_s is not None:
+            raise ApiError(Code.RATE_LIMITED, "too many requests", retry_after_s=refused_for_s)
+
+
+Info = StrawberryInfo[Context, None]

@@ -1,0 +1,1 @@
+"""Django's Postgres backend with the app's connection rules; see `base`."""

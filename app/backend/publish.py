@@ -1,0 +1,118 @@
+"""Publishing a task message: after the commit, bounded in time, never a reason for the caller to fail.
+
+The truth is in Postgres, so a message that could not be sent costs a little time (the sweeper sends it again), and a
+message that was sent although we were told otherwise is a no-op for its receiver. What must not happen is that a
+caller waits: Redis may be frozen, its name may not resolve, and no set of socket timeouts adds up to a bound.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from django.db import transaction
+
+from backend.celery import app
+from backend.clock import monotonic_s, now_utc
+from backend.env import config
+from backend.logs import log_event
+from backend.publish_counts import publish_counts
+
+logger = logging.getLogger(__name__)
+
+MAX_IN_FLIGHT = 8  # publishes of one process that may be stuck at once; further ones fail without waiting
+
+
+class PublishFailed(Exception):
+    """The message was not sent, or nobody knows."""
+
+
+class BoundedRunner:
+    """Runs a call in a thread and waits for it no longer than a bound.
+
+    A call that outlives its bound goes on in its thread, which ends by the sockets' own timeouts; until then it takes
+    one of `limit` slots, so that an outage cannot pile up threads.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the calls in flight: after a fork their threads do not exist."""
+        self._slots = threading.BoundedSemaphore(self._limit)
+
+    def run(self, call: Callable[[], object], *, bound_s: float) -> None:
+        """Raises: `PublishFailed` when `call` raised, did not end within `bound_s`, or no slot was free."""
+        slots = self._slots
+        if not slots.acquire(blocking=False):
+            raise PublishFailed(f"{self._limit} publishes are already stuck")
+        failures: list[Exception] = []
+        done = threading.Event()
+
+        def work() -> None:
+            try:
+                call()
+            except Exception as error:  # noqa: BLE001 - top of a thread: the error becomes data
+                failures.append(error)
+            finally:
+                slots.release()
+                done.set()
+
+        threading.Thread(target=work, name="publish", daemon=True).start()
+        if not done.wait(bound_s):
+            raise PublishFailed(f"no answer from the broker within {bound_s:g} s")
+        if failures:
+            raise PublishFailed(f"{type(failures[0]).__name__}: {failures[0]}") from failures[0]
+
+
+_runner = BoundedRunner(MAX_IN_FLIGHT)
+os.register_at_fork(after_in_child=_runner.reset)
+
+
+def publish(
+    task: str,
+    args: Sequence[Any] = (),
+    *,
+    kwargs: Mapping[str, Any] | None = None,
+    ids: Mapping[str, str] | None = None,
+    options: Mapping[str, Any] | None = None,
+    bound_s: float | None = None,
+) -> bool:
+    """Send a message for `task`; True when the broker has confirmed it within the bound (PUBLISH_BOUND_S).
+
+    `ids` (batch, chunk, delivery, tick) become message headers, beside `build` and `published_at`, and go into the
+    log. False means *not, or not known*: the message may still arrive. The queue follows from the routes,
+    unless `options` (queue, priority …, as for `send_task`) say otherwise.
+    Raises: `RuntimeError` inside a transaction, where a message could overtake the row that it is about.
+    """
+    if transaction.get_connection().in_atomic_block:
+        raise RuntimeError(f"{task} published inside a transaction; publish after the commit")
+    names = dict(ids or {})
+    headers = {"build": config().build_id, "published_at": now_utc().isoformat(), **names}
+    started_s = monotonic_s()
+    try:
+        _runner.run(
+            lambda: app.send_task(
+                task, args=tuple(args), kwargs=dict(kwargs or {}), headers=headers, **(options or {})
+            ),
+            bound_s=bound_s or config().publish_bound_s,
+        )
+    except PublishFailed as error:
+        waited_s = round(monotonic_s() - started_s, 3)
+        log_event(
+            logger,
+            "publish_failed",
+            f"{task} was not published: {error}",
+            level=logging.WARNING,
+            task=task,
+            error=str(error),
+            exc_info=None,
+            waited_s=waited_s,
+            **names,
+        )
+        publish_counts().failed()
+        return False
+    publish_counts().sent(task)
+    return True

@@ -1,0 +1,70 @@
+"""What will never run again by itself: a row with payload and reason, so that it can be put back."""
+
+import json
+import logging
+from typing import Any, LiteralString
+from uuid import UUID
+
+from backend.logs import log_event
+from healthkit.database import RawCursor, fetch_one
+from healthkit.dispatching import CHUNK_TASK
+
+_LOGGER = logging.getLogger(__name__)
+
+_INSERT: LiteralString = """
+INSERT INTO healthkit_dead_letter (task_name, message_id, payload, reason, batch_id, chunk_id)
+VALUES ($1, $2, $3::jsonb, $4, (SELECT id FROM healthkit_import_batch WHERE id = $5), $6)
+ON CONFLICT (task_name, message_id) WHERE redriven_at IS NULL DO NOTHING
+RETURNING id
+"""
+
+
+def dead_letter_record(
+    *, task_name: str, message_id: str, payload: dict[str, Any], reason: str, batch_id: UUID | str | None = None
+) -> bool:
+    """Keep a message that cannot run, in a transaction of its own; False if it was kept before.
+
+    `payload` is what a re-drive publishes: {"task", "args", "kwargs", "queue"}, or the raw text of what could not be
+    decoded. A `batch_id` that names no batch is dropped. Raises: `INFRASTRUCTURE_ERRORS`.
+    """
+    row = fetch_one(
+        _INSERT, _clean(task_name), _clean(message_id), _storable(payload), _clean(reason), _uuid(batch_id), None
+    )
+    if row is None:
+        return False
+    log_event(
+        _LOGGER,
+        "dead_lettered",
+        f"{task_name} cannot run here: {reason}",
+        level=logging.ERROR,
+        batch=None if batch_id is None else str(batch_id),
+        task_id=message_id,
+        error=reason,
+        dead_letter=row[0],
+    )
+    return True
+
+
+def chunk_dead_letter(cursor: RawCursor, *, batch_id: UUID, chunk_id: int, chunk_index: int, reason: str) -> None:
+    """Keep a chunk that FAILED for good, in the transaction that failed it."""
+    payload = {"task": CHUNK_TASK, "args": [str(batch_id), chunk_index]}
+    cursor.execute(_INSERT, (CHUNK_TASK, f"chunk:{chunk_id}", json.dumps(payload), reason, batch_id, chunk_id))
+
+
+def _uuid(value: UUID | str | None) -> UUID | None:
+    """A header can hold anything."""
+    try:
+        return None if value is None else UUID(str(value))
+    except ValueError:
+        return None
+
+
+def _clean(text: str) -> str:
+    """Text that Postgres takes: neither NUL nor lone surrogates."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
+
+
+def _storable(payload: dict[str, Any]) -> str:
+    """JSON text that Postgres takes as jsonb: it has no room for NUL and lone surrogates."""
+    text = json.dumps(payload, default=str)
+    return json.dumps({"raw": text}) if "\\u0000" in text or "\\ud" in text else text

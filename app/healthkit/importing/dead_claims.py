@@ -1,0 +1,66 @@
+"""Taking over claims whose holder is gone.
+
+A holder that lives holds its claim's advisory lock from the first statement of its transaction. So a claim that is
+older than one sweep and whose lock is free has no holder; and one that has expired is taken in any case: its holder is
+frozen or cut off, and the guard of its last statement will refuse its commit.
+"""
+
+import logging
+from typing import LiteralString
+from uuid import UUID
+
+from backend.env import config
+from backend.logs import log_event
+from healthkit.database import raw_connection, raw_cursor
+from healthkit.finalising import batch_report
+from healthkit.importing.attempts import Ended, Ending, claim_end, ended_report
+
+_LOGGER = logging.getLogger(__name__)
+MAX_PER_CALL = 200
+
+# CASE fixes the order: trying the lock of a claim that is only just made would disturb its holder.
+_DEAD: LiteralString = """
+SELECT id, claim_token, claimed_by, claim_expires_at <= clock_timestamp()
+FROM healthkit_import_chunk
+WHERE claim_token IS NOT NULL AND ($2::uuid IS NULL OR batch_id = $2)
+  AND CASE
+      WHEN claim_expires_at <= clock_timestamp() THEN true
+      WHEN claimed_at <= clock_timestamp() - $1 * interval '1 second'
+          THEN pg_try_advisory_xact_lock(hashtextextended(claim_token::text, 0))
+      ELSE false END
+LIMIT $3
+FOR UPDATE SKIP LOCKED
+"""
+
+
+def dead_claims_reap(*, batch_id: UUID | None = None) -> list[Ended]:
+    """Free the claims of lost holders (of one batch, or of all), each counted as an interruption; what was freed.
+
+    Raises: `INFRASTRUCTURE_ERRORS`.
+    """
+    raw = raw_connection()
+    cursor = raw_cursor(raw)
+    reaped: list[tuple[Ended, str]] = []
+    with raw.transaction():
+        rows = cursor.execute(_DEAD, (config().sweep_interval_s, batch_id, MAX_PER_CALL)).fetchall()
+        for chunk_id, token, holder, has_expired in rows:
+            why = "its claim expired" if has_expired else "its lock is free"
+            error = f"holder {holder} lost: {why}"
+            ended = claim_end(cursor, chunk_id=chunk_id, token=token, ending=Ending.INTERRUPTION, error=error)
+            if ended is not None:
+                reaped.append((ended, error))
+    for ended, error in reaped:
+        log_event(
+            _LOGGER,
+            "claim_taken_over",
+            error,
+            level=logging.WARNING,
+            batch=str(ended.batch_id),
+            chunk=ended.chunk_index,
+            chunk_id=ended.chunk_id,
+        )
+        if ended.has_failed:
+            ended_report(ended, ending=Ending.INTERRUPTION, error=error)
+        if ended.batch_ended_as is not None:
+            batch_report(batch_id=ended.batch_id, status=ended.batch_ended_as)
+    return [ended for ended, _ in reaped]

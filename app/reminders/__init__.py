@@ -1,0 +1,1 @@
+"""Medication reminders: due ones are sent through an HTTP gateway, once each, by key."""

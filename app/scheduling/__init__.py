@@ -1,0 +1,1 @@
+"""Beat: a database scheduler under a lease in Postgres, where every tick is a row."""

@@ -1,0 +1,1 @@
+"""Benchmarks: what the import path, the accept path and the lab itself cost, as ratios; `make bench`."""

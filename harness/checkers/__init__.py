@@ -1,0 +1,1 @@
+"""The invariants: pure functions of the evidence."""

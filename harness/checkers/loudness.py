@@ -1,0 +1,129 @@
+"""Invariant: every fault is heard of after it bit and not before, everything given up leaves a trace, silence is quiet.
+
+*Heard*: one of the signals that the scenario declares for the fault (a log event, a problem code of /health/imports, a
+metric that rises) first appears between the bite and `until_s` after the heal, and names one of the declared texts. A
+signal that sounded before the bite as well says nothing and does not count. *Trace*: a chunk that FAILED has a log line
+`chunk_failed` with its batch and index; a dead letter has a line `dead_lettered` that names its message, or its batch
+and chunk. In a control nothing may be heard: a line at level ERROR or above, or a problem of /health/imports that
+outlasts one reading, is a `false_alarm`; not so what the lab's own readings confirm (work waiting on a slow machine).
+
+Cannot see: whether anybody looks at the logs; signals shorter than the watch's interval.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+from harness.anomaly import Anomaly, Kind
+from harness.checkers.tally import named
+from harness.checkers.windows import ms_of
+from harness.evidence import Evidence, LoudSignal
+from harness.receipt import Injected
+
+_LOG = "SELECT at_ms, coalesce(line::VARCHAR, message) FROM log_lines WHERE event = $name ORDER BY at_ms"
+_HEALTH = """
+SELECT at_ms, p FROM (
+    SELECT at_ms, unnest(CAST(json_extract(reading, '$.imports.*.problems[*]') AS JSON[])) AS p FROM readings)
+WHERE (p->>'code') = $name ORDER BY at_ms
+"""
+_METRIC = """
+SELECT at_ms, json_extract_string(reading, '$.metrics."' || $name || '"') FROM readings
+WHERE json_extract(reading, '$.metrics."' || $name || '"') IS NOT NULL ORDER BY at_ms
+"""
+_SILENT_CHUNKS = """
+SELECT c.batch, c.idx, b.batch_key FROM chunks c JOIN batches b ON b.id = c.batch
+WHERE c.status = 'FAILED' AND NOT EXISTS (
+    SELECT 1 FROM log_lines l WHERE l.event = 'chunk_failed' AND l.batch = c.batch AND l.idx = c.idx) ORDER BY ALL
+"""
+_SILENT_LETTERS = """
+SELECT d.id, d.task, d.reason FROM dead_letters d WHERE NOT EXISTS (
+    SELECT 1 FROM log_lines l WHERE l.event = 'dead_lettered'
+      AND (d.message_id IS NULL OR contains(l.line::VARCHAR, d.message_id)
+           OR (l.batch = d.batch AND TRY_CAST(l.line->>'chunk_id' AS BIGINT) = d.chunk_id))) ORDER BY ALL
+"""
+_ALARMS = """
+SELECT replica, event, any_value(message), count(*) FROM log_lines
+WHERE level IN ('ERROR', 'CRITICAL', 'FATAL') GROUP BY replica, event ORDER BY ALL
+"""
+# What is overdue on a slow machine is overdue: such an alarm is false only where the lab itself saw nothing waiting.
+_HEALTH_ALARMS = """
+SELECT p->>'code' AS code, count(DISTINCT at_ms), any_value(p::VARCHAR) FROM (
+    SELECT at_ms, unnest(CAST(json_extract(reading, '$.imports.*.problems[*]') AS JSON[])) AS p,
+           coalesce(CAST(reading->'$.chunks.PENDING' AS BIGINT), 0) AS pending,
+           coalesce(list_sum(CAST(json_extract(reading, '$.queues.*') AS BIGINT[])), 0) AS queued
+    FROM readings)
+WHERE NOT (code IN ('import_overdue', 'message_overdue') AND pending + queued > 0)
+  AND NOT (code = 'ticks_missed' AND EXISTS (SELECT 1 FROM ticks t WHERE t.status = 'missed'))
+GROUP BY code HAVING count(DISTINCT at_ms) > 1 ORDER BY ALL
+"""
+_Found = tuple[str, dict[str, Any]]
+
+
+def check(evidence: Evidence) -> tuple[Anomaly, ...]:
+    """Faults that were not heard, failures without a trace, and alarms over nothing."""
+    silent: list[_Found] = []
+    faults = {fault.label(): fault for fault in evidence.faults} | {fault.name: fault for fault in evidence.faults}
+    for signal in evidence.expectations.loud:
+        fault = faults.get(signal.fault)
+        if fault is not None and fault.bitten_at is not None:
+            silent += _unheard(evidence, signal, fault)
+    silent += [
+        (f"chunk {idx} of batch {batch} FAILED without a log line", {"batch": batch, "batch_key": key, "chunk": idx})
+        for batch, idx, key in evidence.rows(_SILENT_CHUNKS)
+    ]
+    silent += [
+        (f"dead letter {letter} ({task}: {reason}) without a log line", {"dead_letter": letter, "task": task})
+        for letter, task, reason in evidence.rows(_SILENT_LETTERS)
+    ]
+    return (*named(Kind.SILENT, silent), *_false_alarms(evidence))
+
+
+def _heard(evidence: Evidence, source: str) -> list[tuple[int, str]]:
+    medium, _, name = source.partition(":")
+    match medium:
+        case "log":
+            return [(at, str(text)) for at, text in evidence.rows(_LOG, {"name": name})]
+        case "health":
+            return [(at, str(text)) for at, text in evidence.rows(_HEALTH, {"name": name})]
+        case "metric":
+            values = [(at, str(text)) for at, text in evidence.rows(_METRIC, {"name": name})]
+            return [now for before, now in pairwise(values) if float(now[1]) > float(before[1])]
+        case _:
+            raise ValueError(f"a signal is log:…, health:… or metric:…, not {source!r}")
+
+
+def _unheard(evidence: Evidence, signal: LoudSignal, fault: Injected) -> list[_Found]:
+    bite_ms = ms_of(fault.bitten_at) if fault.bitten_at is not None else 0
+    until_ms = (ms_of(fault.healed_at) if fault.healed_at else bite_ms) + int(signal.until_s * 1000)
+    # The bite is noted when the receipt is read; what the harm itself caused may be a little older than that.
+    inject_ms = ms_of(fault.injected_at)
+    sounded_before: list[str] = []
+    for source in signal.sources:
+        heard = [(at, text) for at, text in _heard(evidence, source)
+                 if not signal.names or any(name in text for name in signal.names)]  # fmt: skip
+        if any(at < inject_ms for at, _ in heard):
+            sounded_before.append(source)
+        elif any(inject_ms <= at <= until_ms for at, _ in heard):
+            return []
+    ids = {"fault": fault.label(), "sources": ", ".join(signal.sources)}
+    if sounded_before:
+        return [
+            (f"{fault.label()}: {', '.join(sounded_before)} sounded before the bite as well, so it says nothing", ids)
+        ]
+    about = f" naming {' or '.join(signal.names)}" if signal.names else ""
+    return [(f"{fault.label()} bit, and none of {', '.join(signal.sources)}{about} was heard", ids)]
+
+
+def _false_alarms(evidence: Evidence) -> list[Anomaly]:
+    if not evidence.expectations.is_control:
+        return []
+    found: list[_Found] = [
+        (f"{replica} logged {times} × {event or 'an error'} without any fault: {message}", {"service": replica})
+        for replica, event, message, times in evidence.rows(_ALARMS)
+    ]
+    found += [
+        (f"/health/imports named {code} in {times} readings without any fault: {text}", {"code": code})
+        for code, times, text in evidence.rows(_HEALTH_ALARMS)
+    ]
+    return named(Kind.FALSE_ALARM, found)

@@ -1,0 +1,46 @@
+"""Time: the only place that sleeps, and the only way to wait for something."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from harness.errors import WaitTimeout
+
+T = TypeVar("T")
+
+
+def utc_now() -> datetime:
+    """The wall clock as an aware UTC stamp."""
+    return datetime.now(UTC)
+
+
+def pause(duration_s: float) -> None:
+    """Sleep. For pacing a poll or holding a fault; never as a stand-in for a condition."""
+    time.sleep(duration_s)
+
+
+def wait_for(
+    probe: Callable[[], T | None],
+    *,
+    awaiting: str,
+    timeout_s: float,
+    interval_s: float = 0.05,
+    seen: Callable[[], str] = lambda: "",
+) -> T:
+    """Poll until `probe` returns something truthy, and return it.
+
+    `seen` is asked once, when the time is up, for what was seen last (state, exit code, log tail).
+
+    Raises: WaitTimeout with what was awaited, for how long, and what was seen.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        found = probe()
+        if found:
+            return found
+        if time.monotonic() >= deadline:
+            raise WaitTimeout(awaiting=awaiting, waited_s=timeout_s, seen=seen())
+        pause(interval_s)

@@ -1,0 +1,18 @@
+"""`lab heal`: undo what was injected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.live import lab_console
+from harness.play import place
+from harness.play.channel import ask
+
+PATIENCE_S = 180.0
+
+
+def heal() -> None:
+    """Undo every fault that is on, the last one first, and see its target whole."""
+    console = lab_console()
+    told = ask(Path(place.require().socket), {"do": "heal"}, say=console.print, timeout_s=PATIENCE_S)
+    console.print(f"healed: {', '.join(told['healed']) or 'nothing was on'}", markup=False)

@@ -1,0 +1,158 @@
+"""What rows demand beyond the invariants: of a parked chunk, of loudness, of health. Each adds to the experiment.
+
+Demands about the end state are noted now and held against the rows after quiesce (`Experiment.later`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import redis
+
+from harness.anomaly import Kind
+from harness.clock import wait_for
+from harness.drivers.protocol import State
+from harness.errors import Inconclusive, WaitTimeout
+from harness.evidence import LoudSignal
+from harness.experiment import Experiment
+from harness.health import import_problems
+from harness.times import takeover_s
+from harness.tripwire import Parked
+from harness.witness import claim_history
+
+START_TIMEOUT_S = 30.0
+
+
+def expect_loud(x: Experiment, *sources: str, names: Iterable[str] = ()) -> None:
+    """One of these signals must first be heard after the latest fault's bite, and name one of these things.
+
+    Sources as in LoudSignal: `log:<event>`, `health:<problem code>`, `metric:<name>`.
+    """
+    injected = x.harm.injected()
+    if injected:
+        until_s = x.times.overdue_s + 2 * x.times.sweep_interval_s + takeover_s(x.times, x.row.recovery)
+        x.loud.append(LoudSignal(fault=injected[-1].name, sources=sources, names=tuple(names), until_s=until_s))
+
+
+def expect_alarm(x: Experiment, *codes: str) -> None:
+    """Within *overdue* and two sweeps of the fault, /health/imports must name one of these problems."""
+    if not x.faulted:
+        return
+    bound_s = x.times.overdue_s + 2 * x.times.sweep_interval_s + START_TIMEOUT_S / 3
+    alarm = x.await_problem(codes, timeout_s=bound_s)
+    x.expect(
+        alarm is not None,
+        otherwise=Kind.SILENT,
+        summary=f"/health/imports named none of {', '.join(codes)} within {bound_s:.0f} s",
+    )
+    x.witness("an alarm", str(alarm) if alarm else None)
+
+
+def expect_executions(x: Experiment, parked: Parked, count: int) -> None:
+    """This chunk ran exactly so often."""
+    x.executions[(parked.point.batch_key, parked.point.chunk_index)] = count
+
+
+def expect_taken_over(x: Experiment, parked: Parked) -> None:
+    """In the end the chunk was executed more than once.
+
+    By whichever worker: the one that was killed is back within a second or two, and may be the first to see to it.
+    """
+    if x.faulted:
+        x.later.append(lambda: _see_taken_over(x, parked))
+
+
+def expect_start_line(x: Experiment, parked: Parked) -> None:
+    """The log of the killed worker holds the line with which it started the chunk."""
+    if not x.faulted:
+        return
+    lines = [
+        line
+        for text in x.stack.logs(parked.replica)
+        if "chunk_started" in text
+        and (line := _parsed(text)).get("event") == "chunk_started"
+        and line.get("batch") == parked.point.batch_id
+        and line.get("chunk") == parked.point.chunk_index
+    ]
+    x.expect(
+        bool(lines),
+        otherwise=Kind.SILENT,
+        summary=f"the log of {parked.replica} does not show that it started chunk {parked.point.chunk_index}",
+        ids={"batch": parked.point.batch_id, "chunk": str(parked.point.chunk_index)},
+    )
+    x.witness("start line of the killed chunk", lines[:1])
+
+
+def expect_healthy(x: Experiment, replica: str, *, after: str) -> None:
+    """The replica gets and stays up after this."""
+    if not x.faulted:
+        return
+    try:
+        wait_for(
+            lambda: x.stack.state(replica) in (State.HEALTHY, State.DOWN),
+            awaiting=f"{replica} to start",
+            timeout_s=START_TIMEOUT_S,
+        )
+    except WaitTimeout:
+        x.phases.note(f"{replica} neither healthy nor down after {START_TIMEOUT_S:.0f} s")
+    state = x.stack.state(replica)
+    x.expect(
+        state is State.HEALTHY,
+        otherwise=Kind.CRASHED,
+        summary=f"{replica} is {state.value} after {after}: {x.stack.exit_of(replica)}",
+        ids={"service": replica},
+    )
+
+
+def await_imports(x: Experiment) -> None:
+    """Wait until imports are demonstrably being worked on: some chunk is done and its batch goes on."""
+    sql = (
+        "select 1 from healthkit_import_batch b join healthkit_import_chunk c on c.batch_id = b.id "
+        "where b.finished_at is null and c.status = 'DONE' limit 1"
+    )
+    _await(x, lambda: x.sql(sql), "imports in flight")
+
+
+def await_waiting_messages(x: Experiment, *, at_least: int) -> dict[str, int] | None:
+    """Wait until so many import messages wait in Redis; how many, and None in a run without faults."""
+    if not x.faulted:
+        return None
+    client = redis.Redis.from_url(x.stack.redis_url(), socket_timeout=5.0)
+
+    def waiting() -> int:
+        length: Any = client.llen("default")
+        return int(length)
+
+    try:
+        _await(x, lambda: waiting() >= at_least, f"{at_least} messages waiting in Redis")
+        return {"default": waiting()}
+    finally:
+        client.close()
+
+
+def problem_codes(x: Experiment) -> list[str]:
+    """What /health/imports names now."""
+    return sorted({each.code for each in import_problems(x.stack).found})
+
+
+def _await(x: Experiment, probe: Any, awaiting: str) -> None:
+    try:
+        wait_for(probe, awaiting=awaiting, timeout_s=x.quiesce_deadline_s(), interval_s=0.02)
+    except WaitTimeout as error:
+        raise Inconclusive(str(error)) from error
+
+
+def _see_taken_over(x: Experiment, parked: Parked) -> None:
+    history = claim_history(x.stack.dsn(), batch_id=parked.point.batch_id, chunk_index=parked.point.chunk_index)
+    if history.get("status") == "DONE":
+        x.witness("the chunk was claimed again and done", history if int(history["executions"]) > 1 else None)
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return {}
+    return line if isinstance(line, dict) else {}

@@ -1,0 +1,223 @@
+"""Calls beside the imports: verification codes across replicas, reminders, aggregates, strangers, repeated uploads."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta, timezone
+from typing import Any
+
+from harness.clock import utc_now
+from harness.devices import queries
+from harness.devices.caller import Call, Caller
+from harness.devices.phone import OpenBatch, Phone, payload
+from harness.ledger import Outcome
+
+# Above MAX_SAMPLES_PER_CHUNK.
+TOO_MANY_SAMPLES = 1001
+_ELSEWHERE = timezone(timedelta(hours=-3, minutes=-30))
+
+
+@dataclass(frozen=True, slots=True)
+class ReminderPlan:
+    """A reminder as it was ordered; `due` is aware UTC."""
+
+    key: str
+    text: str
+    due: datetime
+
+
+def code_across_replicas(caller: Caller, *, replicas: tuple[str, ...]) -> None:
+    """Make a code on one replica, use it on another, and once more: it must work once.
+
+    A refused code is noted as a fact, not as wrong: only the checker knows whether the cache was harmed meanwhile.
+    """
+    first, second = (replicas[0], replicas[-1]) if replicas else (None, None)
+    made = caller.make(Call(kind="request_code", query=queries.REQUEST_CODE, variables={}, pin=first))
+    if made.data is None:
+        return
+    code = str(made.data["requestVerificationCode"]["code"])
+    used = _verify(caller, code=code, replica=second, facts={"made_on": first, "expected": True})
+    if used is Outcome.OK:
+        _verify(caller, code=code, replica=first, facts={"made_on": first, "expected": False, "use": "second"})
+
+
+def _verify(caller: Caller, *, code: str, replica: str | None, facts: Mapping[str, Any]) -> Outcome:
+    return caller.make(
+        Call(kind="verify_code", query=queries.VERIFY_CODE, variables={"code": code}, pin=replica, facts=facts),
+        facts_of=lambda data: {"ok": data["verifyCode"]["ok"]},
+    ).outcome
+
+
+def order_reminder(caller: Caller, *, number: int, due_in_s: float) -> ReminderPlan:
+    """Order a reminder, twice with the same key and time (once with an offset): the same id must come back.
+
+    Another text under that key is refused.
+    """
+    # Whole milliseconds: what is compared at the end must survive JSON and Postgres.
+    now = utc_now() + timedelta(seconds=due_in_s)
+    due = now.replace(microsecond=now.microsecond // 1000 * 1000)
+    plan = ReminderPlan(
+        key=f"{caller.device}/reminder{number}", text=f"Medication {number} of {caller.device}", due=due
+    )
+    facts = {"key": plan.key, "text": plan.text, "due": due.isoformat()}
+    seen: list[str] = []
+
+    def check(data: Mapping[str, Any]) -> list[str]:
+        seen.append(str(data["createReminder"]["reminderId"]))
+        return [] if len(set(seen)) == 1 else [f"one reminder key, ids {seen}"]
+
+    variables = {"key": plan.key, "text": plan.text, "due": due.astimezone(_ELSEWHERE).isoformat()}
+    call = Call(kind="create_reminder", query=queries.CREATE_REMINDER, variables=variables, check=check, facts=facts)
+    for spelt in (call, replace(call, variables={**variables, "due": due.isoformat()})):
+        result = caller.make(spelt, facts_of=lambda data: {"reminder_id": str(data["createReminder"]["reminderId"])})
+        if result.outcome is not Outcome.OK:
+            return plan
+    other = {**variables, "text": f"{plan.text}, twice"}
+    caller.make(Call("other_reminder", queries.CREATE_REMINDER, other, refusal="CONFLICT", facts={"key": plan.key}))
+    return plan
+
+
+def ask_aggregates(caller: Caller, *, type_identifier: str, first: date, last: date, is_final: bool) -> None:
+    """Ask for daily aggregates; the ledger keeps the answer when it is the final one."""
+    caller.make(
+        Call(
+            kind="aggregates",
+            query=queries.AGGREGATES,
+            variables={"type": type_identifier, "from": first.isoformat(), "to": last.isoformat()},
+            check=lambda data: _aggregate_problems(data["aggregates"], first=first, last=last),
+            type=type_identifier,
+            facts={"final": is_final},
+        ),
+        facts_of=lambda data: {"days": data["aggregates"]} if is_final else {"count": len(data["aggregates"])},
+    )
+
+
+def _aggregate_problems(days: list[Mapping[str, Any]], *, first: date, last: date) -> list[str]:
+    named = [day["day"] for day in days]
+    if len(set(named)) != len(named):
+        return ["a day came twice"]
+    outside = [day for day in named if not first.isoformat() <= day <= last.isoformat()]
+    return [f"days that were not asked for: {outside[:3]}"] if outside else []
+
+
+def ask_as_stranger(caller: Caller, *, batch: OpenBatch) -> None:
+    """Ask for, and upload to, somebody else's batch: 404 both times."""
+    key, batch_id = batch.plan.key, batch.batch_id
+    text, digest = payload(())
+    variables = {"batch": batch.batch_id, "index": 0, "digest": digest, "samples": text}
+    probes = (
+        Call(
+            kind="foreign_progress",
+            query=queries.PROGRESS,
+            variables={"batch": batch_id},
+            refusal="NOT_FOUND",
+            batch_key=key,
+            batch=batch_id,
+        ),
+        Call(
+            kind="foreign_upload",
+            query=queries.UPLOAD_CHUNK,
+            variables=variables,
+            refusal="NOT_FOUND",
+            batch_key=key,
+            batch=batch_id,
+        ),
+    )
+    for probe in probes:
+        caller.make(probe)
+
+
+def ask_without_token(phone: Phone, *, batch: OpenBatch) -> None:
+    """Ask without a token: 401."""
+    token, phone.caller.token = phone.caller.token, None
+    phone.caller.make(
+        Call("anonymous_progress", queries.PROGRESS, {"batch": batch.batch_id}, refusal="UNAUTHENTICATED")
+    )
+    phone.caller.token = token
+
+
+def ask_nonsense(caller: Caller, *, batch: OpenBatch) -> None:
+    """Forged ids and uploads that no chunk may come from: a documented code each, and no trace."""
+    empty, digest = payload(())
+    too_many = "[" + ",".join("0" * TOO_MANY_SAMPLES) + "]"
+    uploads = (
+        ("not JSON", "{", None, "BAD_REQUEST"),
+        ("no array", "{}", None, "BAD_REQUEST"),
+        ("wrong digest", empty, "0" * 64, "BAD_REQUEST"),
+        ("too many", too_many, None, "TOO_LARGE"),
+    )
+    forged = ({"batch": "00000000-0000-4000-8000-000000000000"}, "NOT_FOUND"), ({"batch": "no uuid"}, "NOT_FOUND")
+    probes = [
+        Call(
+            kind="nonsense_upload",
+            query=queries.UPLOAD_CHUNK,
+            variables={"batch": batch.batch_id, "index": 0, "samples": text, "digest": given or _digest(text)},
+            refusal=code,
+            batch_key=batch.plan.key,
+            facts={"nonsense": name},
+        )
+        for name, text, given, code in uploads
+    ]
+    probes.append(
+        Call(
+            kind="nonsense_upload",
+            query=queries.UPLOAD_CHUNK,
+            variables={"batch": batch.batch_id, "index": 1_000_000, "samples": empty, "digest": digest},
+            refusal="BAD_REQUEST",
+            facts={"nonsense": "index"},
+        )
+    )
+    probes += [Call("nonsense_progress", queries.PROGRESS, variables, refusal=code) for variables, code in forged]
+    for probe in probes:
+        caller.make(probe)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def upload_at_once(phone: Phone, batch: OpenBatch, index: int) -> None:
+    """Upload one chunk twice at the same moment, as an impatient phone does: both get the same answer."""
+    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="at-once") as pool:
+        for upload in [pool.submit(phone.upload, batch, index) for _ in range(2)]:
+            upload.result()
+
+
+def repeat(phone: Phone, batch: OpenBatch, *, rng: random.Random) -> None:
+    """Do again what was acknowledged: start and upload give the same answer, other content is refused with 409."""
+    again = phone.start(batch.plan)
+    if again is not None and again.batch_id != batch.batch_id:
+        phone.caller.make(_same_key_other_batch(batch, again))
+    if not batch.acknowledged:
+        return
+    index = rng.choice(sorted(batch.acknowledged))
+    phone.upload(batch, index)
+    text, digest = payload(batch.plan.chunks[index][:-1])
+    phone.caller.make(
+        Call(
+            kind="other_content",
+            query=queries.UPLOAD_CHUNK,
+            variables={"batch": batch.batch_id, "index": index, "digest": digest, "samples": text},
+            refusal="CONFLICT",
+            batch_key=batch.plan.key,
+            batch=batch.batch_id,
+            index=index,
+        )
+    )
+
+
+def _same_key_other_batch(batch: OpenBatch, again: OpenBatch) -> Call:
+    """A harmless question whose noted answer says that one idempotency key gave two batches."""
+    problem = f"one idempotency key, batches {batch.batch_id} and {again.batch_id}"
+    return Call(
+        kind="progress",
+        query=queries.PROGRESS,
+        variables={"batch": batch.batch_id},
+        check=lambda _data: [problem],
+        batch_key=batch.plan.key,
+        batch=batch.batch_id,
+    )

@@ -1,0 +1,312 @@
+"""The fleet: many phones in threads, each sending its plan, until all is acknowledged and has ended, or time is up."""
+
+from __future__ import annotations
+
+import functools
+import random
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from harness.clock import wait_for
+from harness.devices import probes, trespass
+from harness.devices.balancer import Balancer
+from harness.devices.caller import Call, Caller
+from harness.devices.client import PhoneClient
+from harness.devices.generator import BatchPlan, DevicePlan, Shape, late_sync, next_sync, plans
+from harness.devices.malformed import malformed_half, send_malformed
+from harness.devices.phone import OpenBatch, Phone
+from harness.devices.queries import REDRIVE
+from harness.devices.resuming import resume
+from harness.errors import LabError
+from harness.ledger import Ledger, Tally
+
+_POLL_EVERY_S = 0.5
+_FIRST_DAY, _LAST_DAY = date(2026, 3, 1), date(2026, 5, 31)
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """What phones do beside the backfill, and how patient they are. Durations in seconds.
+
+    `vanish` names batches (keys) of which only the first half of the chunks is ever sent.
+    `syncs` incremental syncs of each type follow the backfill. `reminders` are due between `reminder_due_in_s` and a
+    second later. `retry_for_s` bounds one op, `patience_s` a phone's whole life.
+    """
+
+    syncs: int = 1
+    has_extras: bool = True
+    reminders: int = 1
+    reminder_due_in_s: float = 3.0
+    retry_for_s: float = 60.0
+    patience_s: float = 180.0
+    request_timeout_s: float = 15.0
+    pace_s: float = 0.0
+    is_polling: bool = True
+    vanish: frozenset[str] = frozenset()
+
+
+class Fleet:
+    """Starts phones and follows them. `start`, then `wait_uploaded` or `join`; `stop` ends retries and polls at once.
+
+    Plans are made up front (see `plans`), so that a tripwire can be laid at a sample before it is sent.
+    """
+
+    def __init__(self, shape: Shape, *, balancer: Balancer, ledger: Ledger, habits: Habits | None = None) -> None:
+        self.shape = shape
+        self.habits = habits or Habits()
+        self.plans = _plans_of(shape)
+        self._balancer = balancer
+        self._ledger = ledger
+        self._stop = threading.Event()
+        self._uploaded = {plan.device: threading.Event() for plan in self.plans}
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self._batches: dict[str, list[OpenBatch]] = {plan.device: [] for plan in self.plans}
+        self._errors: list[str] = []
+
+    def start(self) -> None:
+        """One thread a phone."""
+        for number, plan in enumerate(self.plans):
+            thread = threading.Thread(
+                target=self._guarded, args=(number, plan), name=f"phone-{plan.device}", daemon=True
+            )
+            self._threads.append(thread)
+            thread.start()
+
+    def wait_uploaded(self, *, timeout_s: float) -> None:
+        """Until every phone's backfill was sent (acknowledged, or given up by the phone). Raises: WaitTimeout."""
+        wait_for(
+            lambda: all(event.is_set() for event in self._uploaded.values()),
+            awaiting="all phones to have sent their backfill",
+            timeout_s=timeout_s,
+            seen=lambda: f"{self.tally()}; still sending: {self.sending()[:5]}",
+        )
+
+    def join(self, *, timeout_s: float) -> bool:
+        """Until every phone is done; False when some still are at it."""
+        try:
+            wait_for(lambda: not self.is_running, awaiting="the phones", timeout_s=timeout_s)
+        except LabError:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """Tell all phones to end after the request in flight. Idempotent; `join` after it."""
+        self._stop.set()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether any phone is still at it."""
+        return any(thread.is_alive() for thread in self._threads)
+
+    def sending(self) -> list[str]:
+        """Phones whose backfill is not yet sent."""
+        return [device for device, event in self._uploaded.items() if not event.is_set()]
+
+    def tally(self) -> Tally:
+        """Running counts of the ledger."""
+        return self._ledger.tally()
+
+    def errors(self) -> tuple[str, ...]:
+        """Tracebacks of phones that crashed; the lab's own fault, so a run with any is INCONCLUSIVE."""
+        with self._lock:
+            return tuple(self._errors)
+
+    def batches(self) -> Mapping[str, tuple[OpenBatch, ...]]:
+        """What each device has opened so far."""
+        with self._lock:
+            return {device: tuple(opened) for device, opened in self._batches.items()}
+
+    def read_back(self, *, timeout_s: float = 30.0) -> None:
+        """After quiesce: ask for open batches, anchors and some aggregates; the answers go into the ledger."""
+        rng = random.Random(f"{self.shape.seed}/read back")
+        first_of_user = {plan.user: plan for plan in reversed(self.plans)}
+        for plan in self.plans:
+            with self._phone(plan, retry_for_s=timeout_s, stop=threading.Event()) as phone:
+                if not phone.register():
+                    continue
+                for batch in self.batches()[plan.device]:
+                    if not batch.has_ended:
+                        phone.poll(batch)
+                phone.anchors()
+                if first_of_user[plan.user] is plan:
+                    for batch_plan in rng.sample(plan.batches, 3):
+                        _ask_aggregates(phone, batch_plan.type, is_final=True)
+
+    def sync_again(self, *, turn: int) -> None:
+        """When the phones are done: each syncs once more, one after another; `turn` is above all turns before."""
+        for plan in self.plans:
+            with self._phone(plan, retry_for_s=self.habits.retry_for_s, stop=self._stop) as phone:
+                if phone.register():
+                    self._sync(phone, turn=turn, rng=random.Random(f"{self.shape.seed}/{plan.device}/sync {turn}"))
+
+    def sync_late(self, *, turn: int, is_closed: bool) -> None:
+        """When the phones are done: each sends samples of days long past, of every type; `is_closed`: too late."""
+        for plan in self.plans:
+            with self._phone(plan, retry_for_s=self.habits.retry_for_s, stop=self._stop) as phone:
+                if phone.register():
+                    self._sync_late(phone, turn=turn, is_closed=is_closed)
+
+    def redrive(self, *, kind: str, target: str, operator_token: str) -> int | None:
+        """As an operator: put a batch, chunk or dead_letter back; how many were, None without an answer."""
+        with self._phone(self.plans[0], retry_for_s=30.0, stop=self._stop) as phone:
+            result = phone.caller.make(
+                Call(
+                    kind="redrive",
+                    query=REDRIVE,
+                    variables={"kind": kind.upper(), "target": target},
+                    headers={"X-Operator-Token": operator_token},
+                    facts={"redrive": kind, "target": target},
+                )
+            )
+        return None if result.data is None else int(result.data["redrive"]["redrivenCount"])
+
+    def _phone(self, plan: DevicePlan, *, retry_for_s: float, stop: threading.Event) -> _PhoneInUse:
+        client = PhoneClient(self._balancer, timeout_s=self.habits.request_timeout_s)
+        caller = Caller(
+            user=plan.user,
+            device=plan.device,
+            client=client,
+            ledger=self._ledger,
+            stop=stop,
+            retry_for_s=retry_for_s,
+            pace_s=self.habits.pace_s,
+        )
+        return _PhoneInUse(Phone(plan, caller=caller, ledger=self._ledger), close=client.close)
+
+    def _guarded(self, number: int, plan: DevicePlan) -> None:
+        try:
+            with self._phone(plan, retry_for_s=self.habits.retry_for_s, stop=self._stop) as phone:
+                self._live(phone, number=number)
+        except Exception:  # noqa: BLE001 - the thread's top: the error becomes data of the run
+            with self._lock:
+                self._errors.append(f"phone {plan.device}:\n{traceback.format_exc()}")
+        finally:
+            self._uploaded[plan.device].set()
+
+    def _live(self, phone: Phone, *, number: int) -> None:
+        rng = random.Random(f"{self.shape.seed}/{phone.plan.device}/habits")
+        if not phone.register():
+            return
+        for batch in phone.plan.batches:
+            opened = self._send(phone, batch, rng=rng)
+            if opened is not None and self.habits.has_extras and rng.random() < 0.3:
+                probes.repeat(phone, opened, rng=rng)
+        self._uploaded[phone.plan.device].set()
+        if self.habits.has_extras:
+            self._extras(phone, number=number, rng=rng)
+        for turn in range(1, self.habits.syncs + 1):
+            self._sync(phone, turn=turn, rng=rng)
+        if self.habits.is_polling:
+            self._poll_to_end(phone)
+
+    def _send(self, phone: Phone, batch: BatchPlan, *, rng: random.Random) -> OpenBatch | None:
+        """Open a batch and upload its chunks, mostly in order, each until it is resolved."""
+        opened = None if phone.caller.is_stopped else phone.start(batch)
+        if opened is None:
+            return None
+        with self._lock:
+            self._batches[phone.plan.device].append(opened)
+        order = list(range(len(batch.chunks)))
+        if rng.random() < 0.2:
+            rng.shuffle(order)
+        if batch.key in self.habits.vanish:
+            order = order[: len(order) // 2]
+        for turn, index in enumerate(order):
+            if phone.caller.is_stopped:
+                break
+            if self.habits.has_extras and turn == (len(order) + 1) // 2 and turn:
+                resume(phone, opened, attempted=frozenset(order[:turn]))
+            phone.note_samples(batch, index)
+            if self.habits.has_extras and rng.random() < 0.05:
+                probes.upload_at_once(phone, opened, index)
+            else:
+                phone.upload(opened, index)
+        return opened
+
+    def _extras(self, phone: Phone, *, number: int, rng: random.Random) -> None:
+        probes.code_across_replicas(phone.caller, replicas=self._balancer.names())
+        trespass.guess_codes(phone.caller, replicas=self._balancer.names())
+        for turn in range(self.habits.reminders):
+            probes.order_reminder(phone.caller, number=turn, due_in_s=self.habits.reminder_due_in_s + rng.random())
+        _ask_aggregates(phone, rng.choice(phone.plan.batches).type, is_final=False)
+        with self._lock:
+            others = [
+                batch
+                for device, opened in sorted(self._batches.items())
+                for batch in opened
+                if device.partition("/")[0] != phone.plan.user
+            ]
+            own = list(self._batches[phone.plan.device])
+        if others:
+            probes.ask_as_stranger(phone.caller, batch=rng.choice(others))
+        if own:
+            probes.ask_without_token(phone, batch=rng.choice(own))
+            probes.ask_nonsense(phone.caller, batch=rng.choice(own))
+            trespass.ask_with_forged_token(phone, batch=own[0])
+            trespass.redrive_as_nobody(phone.caller, batch=own[0])
+            trespass.start_another(phone.caller, batch=own[-1])
+        send_malformed(phone.caller, malformed_half(f"{phone.plan.device}/malformed", turn=number))
+
+    def _sync(self, phone: Phone, *, turn: int, rng: random.Random) -> None:
+        """Incremental syncs of two types, started from the anchor that the server names as current."""
+        for batch in phone.plan.batches[:2]:
+            anchor = phone.anchor(batch.type) or batch.new_anchor
+            following = next_sync(phone.plan, batch=batch, anchor=anchor, turn=turn, shape=self.shape)
+            self._send(phone, following, rng=rng)
+
+    def _sync_late(self, phone: Phone, *, turn: int, is_closed: bool) -> None:
+        for batch in phone.plan.batches:
+            anchor = phone.anchor(batch.type) or batch.new_anchor
+            late = late_sync(phone.plan, batch=batch, anchor=anchor, turn=turn, is_closed=is_closed, shape=self.shape)
+            if late.chunks:  # a second phone may have sent nothing of a type that the first had not
+                self._send(phone, late, rng=random.Random(f"{self.shape.seed}/{late.key}"))
+
+    def _poll_to_end(self, phone: Phone) -> None:
+        def all_ended() -> bool:
+            with self._lock:
+                opened = list(self._batches[phone.plan.device])
+            for batch in opened:
+                if not batch.has_ended and not phone.caller.is_stopped:
+                    phone.poll(batch)
+            awaited = [batch for batch in opened if batch.plan.key not in self.habits.vanish]
+            return phone.caller.is_stopped or all(batch.has_ended for batch in awaited)
+
+        try:
+            wait_for(
+                all_ended,
+                awaiting=f"the batches of {phone.plan.device}",
+                timeout_s=self.habits.patience_s,
+                interval_s=_POLL_EVERY_S,
+            )
+        except LabError:
+            return  # what has not ended by then is the checkers' concern, not the phone's
+
+
+@functools.lru_cache(maxsize=1)
+def _plans_of(shape: Shape) -> tuple[DevicePlan, ...]:
+    """One scenario after the other sends the same, and making it takes half a second."""
+    return tuple(plans(shape))
+
+
+class _PhoneInUse:
+    """A phone whose connections are closed at the end of a `with` block."""
+
+    def __init__(self, phone: Phone, *, close: Callable[[], None]) -> None:
+        self._phone = phone
+        self._close = close
+
+    def __enter__(self) -> Phone:
+        return self._phone
+
+    def __exit__(self, *_exc: object) -> None:
+        self._close()
+
+
+def _ask_aggregates(phone: Phone, type_identifier: str, *, is_final: bool) -> None:
+    probes.ask_aggregates(
+        phone.caller, type_identifier=type_identifier, first=_FIRST_DAY, last=_LAST_DAY, is_final=is_final
+    )

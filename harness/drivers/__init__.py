@@ -1,0 +1,1 @@
+"""What starts a stack: containers, or plain local processes, behind one protocol."""

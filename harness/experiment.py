@@ -1,0 +1,339 @@
+"""The experiment: what a scenario holds in its hands while it plays.
+
+A scenario reads like a table row: start the phones, park a chunk, do harm, let go. The life cycle around it (gate
+before; heal, quiesce, observe, check and steady state after) is `harness/life.py`'s.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from harness.aim import point_of, targets
+from harness.anomaly import Anomaly, Kind
+from harness.clock import pause, utc_now, wait_for
+from harness.crowd import Crowd
+from harness.devices.balancer import Balancer
+from harness.devices.generator import Shape
+from harness.devices.runner import Fleet, Habits
+from harness.drivers.protocol import Stack
+from harness.errors import Inconclusive, LabError, WaitTimeout
+from harness.evidence import LoudSignal, ReplicaExit
+from harness.faults.fault import Fault
+from harness.harm import Harm, Live
+from harness.health import Problem, import_problems
+from harness.ledger import Ledger
+from harness.log_cut import LogCut
+from harness.phases import Phases
+from harness.plan import Plan
+from harness.quiesce import quiesce
+from harness.receipt import Injected
+from harness.row import Row
+from harness.states import StateWatch
+from harness.times import Pace, Times, quiesce_deadline_s
+from harness.tripwire import MidChunk, Parked
+from harness.watch import Watch, Watched
+from harness.witness import Monitor
+
+RETRY_S = 60.0
+AIMS = 5
+MIN_QUIET_S = 2.0
+DUE_S = 4.0
+"""The phones' reminders fall due at most so long after they were ordered (devices' habits)."""
+
+
+@dataclass(slots=True)
+class Experiment:
+    """One scenario being played. Everything it starts is undone by `undo`, whatever happens."""
+
+    plan: Plan
+    stack: Stack
+    directory: Path
+    seed: int
+    times: Times
+    pace: Pace | None
+    phases: Phases
+    harm: Harm
+    make_crowd: Callable[[Experiment], Crowd]
+    witnesses: dict[str, Any] = field(default_factory=dict)
+    missing_witnesses: list[str] = field(default_factory=list)
+    anomalies: list[Anomaly] = field(default_factory=list)
+    may_give_up: set[tuple[str, int]] = field(default_factory=set)
+    must_abandon: set[str] = field(default_factory=set)
+    may_clean: bool = False
+    request_bound_s: float | None = None
+    executions: dict[tuple[str, int], int] = field(default_factory=dict)
+    loud: list[LoudSignal] = field(default_factory=list)
+    later: list[Callable[[], None]] = field(default_factory=list)
+    refusals: set[str] = field(default_factory=set)
+    exits: list[ReplicaExit] = field(default_factory=list)
+    moving: tuple[str, ...] = ()
+    outage_s: float = 0.0
+    recovery_s: dict[str, float] = field(default_factory=dict)
+    rng: random.Random = field(init=False)
+    balancer: Balancer = field(init=False)
+    ledger: Ledger = field(init=False)
+    habits: Habits = field(init=False)
+    fleet: Crowd = field(init=False)
+    logs: LogCut = field(init=False)
+    watch: Watch = field(init=False)
+    started_at: datetime = field(default_factory=utc_now)
+    has_worked: bool = False
+    monitor: Monitor | None = None
+    _tripwires: list[MidChunk] = field(default_factory=list)
+    _is_quiesced: bool = False
+
+    def __post_init__(self) -> None:
+        self.rng = random.Random(f"{self.seed}/{self.plan.row.id}/{self.plan.row.variant}")
+        self.balancer = Balancer(self.stack.api_urls())
+        self.ledger = Ledger(self.directory)
+        self.habits = Habits(patience_s=self.quiesce_deadline_s() + RETRY_S, retry_for_s=RETRY_S)
+        self.logs = LogCut.now(self.stack.directory / "logs")
+        self.fleet = self.make_crowd(self)
+        watched = Watched(
+            dsn=self.stack.dsn(),
+            redis_url=self.stack.redis_url(),
+            api_urls=self.stack.api_urls,
+            states=StateWatch(self.stack),
+            tally=self.fleet.tally,
+        )
+        self.watch = Watch(watched, self.directory, on_reading=self.phases.reading)
+        self.watch.start()
+
+    @property
+    def row(self) -> Row:
+        """The row that is played."""
+        return self.plan.row
+
+    @property
+    def faulted(self) -> bool:
+        """Whether faults are injected; without, `inject` and `hold` do nothing, and witnesses are not asked for."""
+        return self.plan.faulted
+
+    def shape(self) -> Shape:
+        """What the phones send."""
+        return Shape(seed=self.seed, phones=self.plan.phones(), samples=self.plan.samples())
+
+    def work(self) -> None:
+        """Let the phones begin; they work in the background until they are done."""
+        self.phases.enter("work")
+        self.balancer.start()
+        self.fleet.start()
+        self.has_worked = True
+
+    def vanish(self, batch_key: str) -> None:
+        """Let the phone of this batch go away half-way through its upload; before the phones begin."""
+        self.must_abandon.add(batch_key)
+        self.habits = replace(self.habits, vanish=self.habits.vanish | {batch_key})
+        self.fleet = self.make_crowd(self)
+
+    def await_uploads(self) -> None:
+        """Wait until every phone's backfill is sent. Raises: Inconclusive when it is not in time."""
+        try:
+            self.fleet.wait_uploaded(timeout_s=self.quiesce_deadline_s())
+        except WaitTimeout as error:
+            raise Inconclusive(str(error)) from error
+
+    def quiesce_deadline_s(self) -> float:
+        """How long the healed stack may take until nothing is in flight; computed, see harness/times.py."""
+        return quiesce_deadline_s(
+            self.times,
+            self.row.recovery,
+            pace=self.pace,
+            samples=self.plan.samples(),
+            outage_s=self.outage_s,
+            due_s=DUE_S + 2 * self.times.reminder_interval_s,
+        )
+
+    def park_chunk(self) -> Parked:
+        """Start the phones unless they work already, and wait until a chunk is demonstrably half done.
+
+        Which chunk is drawn from the seed; when it was imported before the key could be held, the next one is taken.
+        Raises: Inconclusive when no chunk could be parked.
+        """
+        if not self.has_worked:
+            self.work()
+        doubts: list[str] = []
+        for aim in targets(self.fleet.plans, rng=self.rng)[:AIMS]:
+            try:
+                tripwire = MidChunk(self.stack.dsn(), point_of(self.stack.dsn(), aim))
+            except Inconclusive as error:
+                doubts.append(str(error))
+                continue
+            self._tripwires.append(tripwire)
+            parked = tripwire.wait_until_parked(timeout_s=self.quiesce_deadline_s())
+            self.witnesses["a chunk half done"] = {
+                "batch": parked.point.batch_id,
+                "chunk": parked.point.chunk_index,
+                "worker": parked.replica,
+                "source": parked.receipt.source,
+                "seen": parked.receipt.after,
+            }
+            self.phases.note(f"parked: {parked.receipt.after}")
+            return parked
+        raise Inconclusive("no chunk could be parked: " + "; ".join(doubts))
+
+    def release(self, parked: Parked) -> None:
+        """Let go of the key that holds this chunk. Idempotent."""
+        for tripwire in self._tripwires:
+            if tripwire.point == parked.point:
+                tripwire.release()
+
+    def inject(self, fault: Fault, *, wait: bool = True) -> Live | None:
+        """Do harm and (unless told not to) wait for its receipt; None when this run is played without faults."""
+        if not self.faulted:
+            return None
+        self.phases.enter("inject", deadline_s=fault.bite_timeout_s)
+        live = self.harm.inject(fault, wait=wait)
+        self.phases.enter("hold")
+        return live
+
+    def await_bite(self, live: Live | None) -> Injected | None:
+        """Wait for the receipt of a fault that was injected without waiting."""
+        return self.harm.await_bite(live) if live is not None else None
+
+    def hold(self, duration_s: float) -> None:
+        """Let the harm last. Does nothing in a run without faults."""
+        if self.faulted:
+            pause(duration_s)
+
+    def heal(self, live: Live | None) -> None:
+        """Undo one fault now rather than at the end."""
+        if live is not None:
+            self.phases.enter("heal")
+            begun = live.injected.injected_at
+            healed = self.harm.heal(live).healed_at
+            if healed is not None:
+                self.outage_s = max(self.outage_s, (healed - begun).total_seconds())
+
+    def heal_all(self) -> None:
+        """Release every tripwire and undo every fault, last first. Raises: HealFailed."""
+        for tripwire in self._tripwires:
+            tripwire.release()
+        if self.harm.unhealed():
+            self.phases.enter("heal")
+        self.harm.heal_all()
+
+    def watch_redis(self) -> Monitor:
+        """Listen to every command that Redis is given, from now on."""
+        if self.monitor is None:
+            self.monitor = Monitor(self.stack.redis_url(), self.directory / "monitor.jsonl")
+        return self.monitor
+
+    def expect(self, holds: bool, *, otherwise: Kind, summary: str, ids: Mapping[str, str] | None = None) -> None:
+        """What this row demands beyond the invariants that every row is checked for."""
+        if not holds:
+            self.anomalies.append(Anomaly(kind=otherwise, summary=summary, ids=dict(ids or {})))
+
+    def witness(self, name: str, evidence: object) -> None:
+        """What must have happened for this run to prove anything; empty evidence makes it INCONCLUSIVE."""
+        if not self.faulted:
+            return
+        if evidence:
+            self.witnesses[name] = evidence
+        else:
+            self.missing_witnesses.append(name)
+
+    def await_problem(self, codes: tuple[str, ...], *, timeout_s: float) -> Problem | None:
+        """Wait until /health/imports of some api replica names one of these; None when none ever did.
+
+        The seconds that it took are recorded as the recovery figure `alarm_after`.
+        """
+        begun = time.monotonic()
+        try:
+            found = wait_for(
+                lambda: import_problems(self.stack).get_any(codes),
+                awaiting=f"one of {', '.join(codes)}",
+                timeout_s=timeout_s,
+            )
+        except WaitTimeout:
+            return None
+        self.recovery_s["alarm_after"] = time.monotonic() - begun
+        return found
+
+    def sql(self, query: str) -> list[tuple[Any, ...]]:
+        """A look into Postgres, past the links."""
+        with psycopg.connect(self.stack.dsn(), autocommit=True, application_name="chaoslab") as session:
+            return session.execute(query).fetchall()
+
+    def injected_at(self) -> datetime | None:
+        """When the first fault was injected; None when none was."""
+        injected = self.harm.injected()
+        return injected[0].injected_at if injected else None
+
+    def quiesce(self) -> None:
+        """Wait for the phones and until nothing is in flight, or the deadline; once, at the end, if not before.
+
+        One deadline for both. What is still in flight then is for the checkers to name.
+        """
+        if self._is_quiesced:
+            return
+        self._is_quiesced = True
+        self.heal_all()
+        deadline_s = self.quiesce_deadline_s()
+        self.phases.enter("quiesce", deadline_s=deadline_s)
+        begun = time.monotonic()
+        are_done = not self.has_worked or self.fleet.join(timeout_s=deadline_s)
+        self.fleet.stop()
+        left_s = max(MIN_QUIET_S, deadline_s - (time.monotonic() - begun))
+        self.moving = quiesce(self.stack.dsn(), self.stack.redis_url(), timeout_s=left_s).moving
+        if self.faulted and self.harm.injected():
+            self.recovery_s["quiet_after_heal"] = time.monotonic() - begun
+        if self.moving or not are_done:
+            self.phases.note(f"still in flight at the deadline: {'; '.join(self.moving[:3]) or 'phones'}")
+
+    def undo(self) -> None:
+        """End all that this experiment started: tripwires, faults, phones, listeners. Idempotent.
+
+        Raises: HealFailed when a fault could not be undone; everything else is ended first.
+        """
+        try:
+            self.heal_all()
+        finally:
+            self.fleet.stop()
+            self.fleet.join(timeout_s=self.habits.request_timeout_s)
+            self.balancer.stop()
+            self.watch.stop()
+            self.ledger.close()
+            if self.monitor is not None:
+                self.monitor.close()
+
+
+def fleet_of(x: Experiment) -> Crowd:
+    """The phones of an ordinary scenario."""
+    return Fleet(x.shape(), balancer=x.balancer, ledger=x.ledger, habits=x.habits)
+
+
+def new_experiment(
+    *,
+    plan: Plan,
+    stack: Stack,
+    directory: Path,
+    seed: int,
+    pace: Pace | None,
+    phases: Phases,
+    make_crowd: Callable[[Experiment], Crowd] = fleet_of,
+) -> Experiment:
+    """An experiment on a stack that is up. Raises: LabError when the directory exists already."""
+    try:
+        directory.mkdir(parents=True)
+    except FileExistsError as error:
+        raise LabError(f"{directory} exists: two scenarios of one name in one run") from error
+    return Experiment(
+        plan=plan,
+        stack=stack,
+        directory=directory,
+        seed=seed,
+        times=plan.times(),
+        pace=pace,
+        phases=phases,
+        harm=Harm(stack=stack, say=phases.note),
+        make_crowd=make_crowd,
+    )

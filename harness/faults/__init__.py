@@ -1,0 +1,1 @@
+"""The kinds of harm, one family a file; each leaves a receipt."""

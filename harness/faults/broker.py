@@ -1,0 +1,148 @@
+"""Faults of the broker: killed with or without its data, frozen, flushed, and a message popped but noted nowhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from harness.drivers.protocol import Stack, State
+from harness.faults.process import FreezeReplica, described
+
+PING_TIMEOUT_S = 0.5
+
+
+def ping(stack: Stack) -> str:
+    """What Redis says to PING on a new connection that bypasses the links."""
+    client = redis.Redis.from_url(
+        stack.redis_url(), socket_timeout=PING_TIMEOUT_S, socket_connect_timeout=PING_TIMEOUT_S
+    )
+    try:
+        return "PONG" if client.ping() else "no PONG"
+    except redis.RedisError as error:
+        return f"no answer ({type(error).__name__})"
+    finally:
+        client.close()
+
+
+def run_id(stack: Stack) -> str:
+    """Which incarnation of Redis answers, and how many keys it holds."""
+    client = redis.Redis.from_url(
+        stack.redis_url(), socket_timeout=PING_TIMEOUT_S, socket_connect_timeout=PING_TIMEOUT_S
+    )
+    try:
+        server: Any = client.info("server")
+        return f"incarnation {server['run_id'][:8]}, {client.dbsize()} keys"
+    except redis.RedisError as error:
+        return f"no answer ({type(error).__name__})"
+    finally:
+        client.close()
+
+
+@dataclass(frozen=True, slots=True)
+class KillRedis:
+    """SIGKILL to Redis. Heals by starting it from its append-only file, or empty when `fresh`.
+
+    Blast radius: every queue, every unacked message, cache and locks; with `fresh` they are gone for good.
+    """
+
+    fresh: bool = False
+    target: str = "redis"
+    source: str = "process table, and PING past the links"
+    bite_timeout_s: float = 5.0
+
+    @property
+    def name(self) -> str:
+        """`kill_redis` or `lose_redis`."""
+        return "lose_redis" if self.fresh else "kill_redis"
+
+    def look(self, stack: Stack) -> str:
+        """Process and incarnation."""
+        return f"{described(stack, self.target)}; {run_id(stack)}"
+
+    def inject(self, stack: Stack) -> None:
+        """Kill."""
+        stack.kill_replica(self.target)
+
+    def has_bitten(self, *, before: str, now: str) -> bool:
+        """Answered before, is down and silent now."""
+        return "incarnation" in before and now.startswith("down") and "no answer" in now
+
+    def heal(self, stack: Stack) -> None:
+        """Start it again unless it runs."""
+        if not stack.processes(self.target):
+            stack.start_replica(self.target, fresh=self.fresh)
+
+    def is_whole(self, stack: Stack) -> bool:
+        """It answers."""
+        return stack.state(self.target) is State.HEALTHY
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeRedis:
+    """SIGSTOP to Redis: connections stay open, nothing answers. Heals by SIGCONT; what was sent is done then."""
+
+    target: str = "redis"
+    source: str = "process states, and PING past the links"
+    bite_timeout_s: float = 5.0
+    name: str = "freeze_redis"
+
+    def look(self, stack: Stack) -> str:
+        """States of its processes, and whether it answers."""
+        return f"{FreezeReplica(self.target).look(stack)}; PING: {ping(stack)}"
+
+    def inject(self, stack: Stack) -> None:
+        """Stop it."""
+        stack.freeze(self.target)
+
+    def has_bitten(self, *, before: str, now: str) -> bool:
+        """Answered before, and does not now."""
+        return before.endswith("PONG") and "no answer" in now and not now.startswith("0 of")
+
+    def heal(self, stack: Stack) -> None:
+        """Let it go on."""
+        stack.thaw(self.target)
+
+    def is_whole(self, stack: Stack) -> bool:
+        """It answers."""
+        return ping(stack) == "PONG"
+
+
+@dataclass(frozen=True, slots=True)
+class FlushRedis:
+    """FLUSHALL, as somebody clearing the cache. Nothing heals it: the data is gone."""
+
+    target: str = "redis"
+    source: str = "DBSIZE past the links"
+    bite_timeout_s: float = 2.0
+    name: str = "flush_redis"
+
+    def look(self, stack: Stack) -> str:
+        """How many keys there are, and how often FLUSHALL was called."""
+        client = redis.Redis.from_url(stack.redis_url(), socket_timeout=PING_TIMEOUT_S)
+        try:
+            stats: Any = client.info("commandstats")
+            calls = stats.get("cmdstat_flushall", {}).get("calls", 0)
+            return f"{client.dbsize()} keys, FLUSHALL called {calls} times"
+        finally:
+            client.close()
+
+    def inject(self, stack: Stack) -> None:
+        """Flush."""
+        client = redis.Redis.from_url(stack.redis_url(), socket_timeout=PING_TIMEOUT_S)
+        try:
+            client.flushall()
+        finally:
+            client.close()
+
+    def has_bitten(self, *, before: str, now: str) -> bool:
+        """One more call than before."""
+        return before.rpartition("called ")[2] != now.rpartition("called ")[2]
+
+    def heal(self, stack: Stack) -> None:
+        """Nothing to undo; the system heals itself or does not."""
+
+    def is_whole(self, stack: Stack) -> bool:
+        """It answers."""
+        return ping(stack) == "PONG"

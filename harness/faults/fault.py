@@ -1,0 +1,46 @@
+"""What a fault is: harm from outside that can be seen to bite, and undone."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from harness.drivers.protocol import Stack
+
+
+class Fault(Protocol):
+    """One kind of harm to one target.
+
+    `look` reads one source outside the app; the experiment reads it before the injection and until `has_bitten` says
+    that the harm shows in it. The two readings are the receipt, so a reading must say what was seen, not that it was.
+    """
+
+    @property
+    def name(self) -> str:
+        """Verb and noun: `kill_worker`."""
+
+    @property
+    def target(self) -> str:
+        """The replica, store or link that is harmed."""
+
+    @property
+    def source(self) -> str:
+        """Where `look` reads, in words."""
+
+    @property
+    def bite_timeout_s(self) -> float:
+        """How long the bite may take to show."""
+
+    def look(self, stack: Stack) -> str:
+        """One reading of the source, short enough for a report."""
+
+    def inject(self, stack: Stack) -> None:
+        """Do the harm; returns at once or as soon as the harm is done."""
+
+    def has_bitten(self, *, before: str, now: str) -> bool:
+        """Whether the second reading shows the harm."""
+
+    def heal(self, stack: Stack) -> None:
+        """Undo it. Idempotent and bounded in time. Raises: LabError when it cannot be undone."""
+
+    def is_whole(self, stack: Stack) -> bool:
+        """Whether the target is seen whole again."""

@@ -1,0 +1,72 @@
+"""Faults of the reminder gateway: it refuses, or cuts the connection after it has read the request."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from harness.drivers.protocol import Stack
+from harness.tls import trusted
+
+TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class HarmGateway:
+    """The gateway answers `status` to every reminder, or with `is_cutting` nothing: it reads the request and hangs up.
+
+    Blast radius: reminders that are due. Heals by letting it answer as usual. It shows when the first reminder comes.
+    """
+
+    status: int = 503
+    is_cutting: bool = False
+    target: str = "gateway"
+    source: str = "the receiver's own list of requests and how it answered them"
+    bite_timeout_s: float = 90.0
+
+    @property
+    def name(self) -> str:
+        """`refuse_reminders` or `cut_reminders`."""
+        return "cut_reminders" if self.is_cutting else "refuse_reminders"
+
+    def look(self, stack: Stack) -> str:
+        """How many requests were accepted, refused, cut."""
+        answer = httpx.get(f"{stack.receiver_url().rstrip('/')}/received", timeout=TIMEOUT_S, verify=trusted())
+        answer.raise_for_status()
+        seen = Counter(_fate(each["status"]) for each in answer.json())
+        return f"{seen['cut']} cut, {seen['refused']} refused, {seen['accepted']} accepted"
+
+    def inject(self, stack: Stack) -> None:
+        """Tell it how to behave."""
+        self._behave(stack, {"drop": True} if self.is_cutting else {"status": self.status})
+
+    def has_bitten(self, *, before: str, now: str) -> bool:
+        """One more was refused (or cut) than before."""
+        return _count(now, is_cut=self.is_cutting) > _count(before, is_cut=self.is_cutting)
+
+    def heal(self, stack: Stack) -> None:
+        """As usual again."""
+        self._behave(stack, {})
+
+    def is_whole(self, stack: Stack) -> bool:
+        """It answers 200 again."""
+        answer = httpx.get(f"{stack.receiver_url().rstrip('/')}/behaviour", timeout=TIMEOUT_S, verify=trusted()).json()
+        return bool(answer["status"] == 200 and not answer["drop"])
+
+    def _behave(self, stack: Stack, behaviour: dict[str, Any]) -> None:
+        url = f"{stack.receiver_url().rstrip('/')}/behaviour"
+        httpx.put(url, json=behaviour, timeout=TIMEOUT_S, verify=trusted()).raise_for_status()
+
+
+def _fate(status: int | None) -> str:
+    if status is None:
+        return "cut"
+    return "accepted" if status < 300 else "refused"
+
+
+def _count(text: str, *, is_cut: bool) -> int:
+    cut, refused, *_ = text.split(", ")
+    return int((cut if is_cut else refused).split(" ")[0])

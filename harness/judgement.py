@@ -1,0 +1,95 @@
+"""Judgement: observe the truth once, put it together with what the experiment saw, and let the checkers speak."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+
+from harness.checkers.suite import Findings, check_all
+from harness.clock import utc_now
+from harness.errors import LabError
+from harness.evidence import Evidence, Expectations, ReplicaExit
+from harness.evidence_tables import open_tables
+from harness.experiment import Experiment
+from harness.observe import observe
+from harness.row import CONTROL
+from harness.rows_file import save_rows
+from harness.schedule import ENTRIES
+from harness.steady import glance
+from harness.times import Recovery, takeover_s
+
+REDELIVERY_CADENCE_S = 100.0
+"""kombu looks for messages to restore every ten seconds and does it every tenth time."""
+REMINDER_SLACK_S = 10.0
+
+
+def judge_run(x: Experiment) -> Findings:
+    """Ask every phone once more, observe, check.
+
+    Raises: LabError when the truth cannot be read.
+    """
+    for demand in x.later:
+        demand()
+    if x.has_worked:
+        x.fleet.read_back()
+    x.logs.save(x.directory / "logs")
+    try:
+        with closing(open_tables()) as tables:
+            observe(
+                tables,
+                directory=x.directory,
+                dsn=x.stack.dsn(),
+                redis_url=x.stack.redis_url(),
+                receiver_url=x.stack.receiver_url(),
+                api_urls=x.stack.api_urls(),
+                logs=x.directory / "logs",
+                with_fingerprints=x.may_clean,
+            )
+            save_rows(tables, x.directory)
+            evidence = Evidence(
+                tables=tables,
+                expectations=_expectations(x),
+                faults=x.harm.injected(),
+                witnesses=x.witnesses,
+                exits=(*x.exits, *_exits_at_the_end(x)),
+                states=glance(x.stack),
+                moving=x.moving,
+                lab_errors=x.fleet.errors(),
+                started_at=x.started_at,
+                ended_at=utc_now(),
+            )
+            findings = check_all(evidence)
+    except OSError as error:
+        raise LabError(f"the truth could not be read: {error}") from error
+    return replace(findings, anomalies=(*x.anomalies, *findings.anomalies))
+
+
+def _expectations(x: Experiment) -> Expectations:
+    pace_s = x.pace.allowance_s(x.plan.samples()) if x.pace is not None else x.quiesce_deadline_s()
+    is_store_away = x.faulted and x.row.recovery is Recovery.STORE_AWAY
+    return Expectations(
+        may_give_up=frozenset(x.may_give_up),
+        may_clean=x.may_clean,
+        must_abandon=frozenset(x.must_abandon),
+        refusals=frozenset(x.refusals),
+        may_miss_ticks=frozenset(ENTRIES) if is_store_away else frozenset(),
+        executions=dict(x.executions),
+        loud=tuple(x.loud),
+        witnesses=tuple(x.missing_witnesses),
+        is_control=x.row.id == CONTROL,
+        has_faults=x.faulted,
+        least_acknowledged=x.plan.samples() if x.has_worked else 0,
+        reminder_late_s=REMINDER_SLACK_S + takeover_s(x.times, x.row.recovery) + pace_s,
+        request_bound_s=x.request_bound_s if x.request_bound_s is not None else x.habits.request_timeout_s,
+        unacked_bound_s=x.times.visibility_timeout_s + REDELIVERY_CADENCE_S,
+    )
+
+
+def _exits_at_the_end(x: Experiment) -> list[ReplicaExit]:
+    """Replicas that are down now; the lab told those which it harmed."""
+    told = x.harm.targets()
+    return [
+        ReplicaExit(replica=replica, code=end.code, is_told=replica in told)
+        for replica in x.stack.replicas()
+        if not x.stack.processes(replica) and (end := x.stack.exit_of(replica)) is not None
+    ]

@@ -1,0 +1,1 @@
+"""TCP paths between a service and a store that can be harmed."""

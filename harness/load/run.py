@@ -1,0 +1,100 @@
+"""A load run: one call of `lab load`, from the choice of a driver to the last printed line."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from rich.console import Console
+
+from harness.drivers.choice import choose
+from harness.errors import LabError
+from harness.events import RunEvent, ScenarioEvent, VerdictEvent
+from harness.interrupt import interruptible
+from harness.life import Session, play
+from harness.live import lab_console, watching
+from harness.load.finish import finish, last_line
+from harness.load.scene import Scene
+from harness.plan import Plan
+from harness.pool import Pool
+from harness.row import Need
+from harness.run_record import RunRecord, new_run_directory
+from harness.times import LAB
+from harness.verdict import ExitCode, exit_code_of
+
+ROOT: Final = Path(__file__).resolve().parent.parent.parent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadRun:
+    """What was asked for."""
+
+    scene: Scene
+    driver: str
+    replay: tuple[str, ...]
+
+    def run(self, console: Console) -> ExitCode:
+        """Play it; the last line printed is the verdict with its figures."""
+        choice = choose(self.driver)
+        console.print(f"driver {choice.name}: {choice.why}", soft_wrap=True, highlight=False)
+        plan = self.scene.plan()
+        if Need.CONTAINERS in plan.row.needs and choice.name != "containers":
+            raise LabError(f"{plan.label()} needs containers; this run's driver is {choice.name}")
+        directory = new_run_directory(ROOT)
+        record = RunRecord(
+            directory=directory,
+            driver=choice.name,
+            seed=self.scene.order.seed,
+            argv=sys.argv,
+            times=LAB.as_json(),
+            root=ROOT,
+        )
+        with (
+            interruptible(),
+            watching(console) as listener,
+            closing(Pool(make=choice.maker(directory / "stacks"))) as pool,
+        ):
+            session = Session(
+                pool=pool,
+                directory=directory,
+                seed=self.scene.order.seed,
+                listener=listener,
+                replay=self._replay,
+                make_crowd=self.scene.make_crowd,
+            )
+            listener.on_event(RunEvent(choice.name, record.seed, 1))
+            listener.on_event(ScenarioEvent(plan.label(), 1, 1))
+            played = play(self.scene.play, plan=plan, session=session, test=self.scene.test)
+            listener.on_event(VerdictEvent(plan.label(), played.verdict.value, played.duration_s, played.reason()))
+        record.scenarios.append(played)
+        record.versions = session.versions
+        record.code = ExitCode.LAB_FAILED if played.lab_failed else exit_code_of(played.verdict)
+        finish(record, console, last_line=last_line(record, played, self.scene.figures))
+        return record.code
+
+    def _replay(self, plan: Plan) -> str:
+        return shlex.join(self.replay)
+
+
+class Runnable(Protocol):
+    """A load run, here or elsewhere."""
+
+    def run(self, console: Console) -> ExitCode:
+        """Play it; the last line printed is the verdict with its figures."""
+
+
+def start(run: Runnable) -> ExitCode:
+    """Play a load run on this terminal. An error of the lab becomes its last line and exit code 3."""
+    console = lab_console()
+    try:
+        return run.run(console)
+    except LabError as error:
+        console.print(f"LAB FAILED: {error}", soft_wrap=True, highlight=False, markup=False)
+        return ExitCode.LAB_FAILED
+    except KeyboardInterrupt:
+        console.print("LAB FAILED: interrupted; everything was undone", markup=False)
+        return ExitCode.LAB_FAILED

@@ -1,0 +1,148 @@
+"""The scene: a row of the catalogue played in the middle of a load run, or a run with nobody in the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from harness.anomaly import Kind
+from harness.checkers.windows import Window, ms_of
+from harness.clock import utc_now
+from harness.commands.scenarios import Listed, all_rows
+from harness.crowd import Crowd
+from harness.defect import Planted, load_defect
+from harness.errors import LabError
+from harness.experiment import Experiment
+from harness.life import Scenario
+from harness.load.bounds import bounds_of
+from harness.load.crowd import LocustCrowd
+from harness.load.figures import FIGURES_FILE, Figures, measure
+from harness.load.locust_processes import LocustProcesses
+from harness.load.order import LoadOrder
+from harness.load.timetable import phones_in, timetable
+from harness.plan import Plan
+from harness.row import CONTROL, Load, Row
+from harness.times import Pace, takeover_s
+
+PLAIN: Final = "LOAD"
+LEAST_PART: Final = 0.75
+"""Of what the phones plan at full size this much must be acknowledged; second phones of a person send a little less."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Scene:
+    """One load run on a stack of the lab's own. `order` lacks what only the stack knows; `figures` come at the end.
+
+    `accept_p95_s` and `per_chunk_p95_s` replace the bounds that follow from the stack's times.
+    """
+
+    order: LoadOrder
+    fault: str = ""
+    planted: str = ""
+    ui: bool = False
+    accept_p95_s: float | None = None
+    per_chunk_p95_s: float | None = None
+    figures: Figures | None = None
+    _listed: Listed | None = field(init=False)
+    _crowd: LocustCrowd | None = None
+    _harmed_since: datetime | None = None
+
+    def __post_init__(self) -> None:
+        self._listed = find_row(self.fault) if self.fault else None
+
+    def plan(self) -> Plan:
+        """What is played: the row with this run's load, its fault if there is one, the defect if one is planted."""
+        phones = phones_in(timetable(self.order))
+        samples = int(LEAST_PART * phones * self.order.samples_per_phone)
+        load = Load(phones=phones, samples=samples, planted_phones=phones, planted_samples=samples)
+        row = self._listed.row if self._listed else Row(id=PLAIN, title=f"30-day backfills, {self.order.shape} load")
+        return Plan(replace(row, load=load), self._planted(row), faulted=self._listed is not None)
+
+    @property
+    def test(self) -> str:
+        """Where the row's scenario is written."""
+        return self._listed.test if self._listed else "locustfiles/load.py"
+
+    def make_crowd(self, x: Experiment) -> Crowd:
+        """Locust, aimed at the api replicas of the experiment's stack."""
+        order = replace(self.order, targets=dict(x.stack.api_urls()), directory=str(x.directory / "processes"))
+        self._crowd = LocustCrowd(
+            order=order,
+            directory=x.directory,
+            ledger=x.ledger,
+            balancer=x.balancer,
+            processes=LocustProcesses(order=order, directory=x.directory.parent / "locust", ui=self.ui),
+            say=x.phases.note,
+        )
+        return self._crowd
+
+    def play(self, x: Experiment) -> None:
+        """Let the timetable run; in its middle do to the stack what the row does; then let it run to its end."""
+        crowd = self._crowd
+        if crowd is None:
+            raise LabError("a load run wants its own crowd; give the session this scene's make_crowd")
+        x.later.append(lambda: self._judge(x, crowd))
+        x.work()
+        if self._listed is not None:
+            crowd.wait_until(self.order.run_time_s / 2)
+            # The first half, with nobody in the way, is this run's control.
+            now = crowd.progress()
+            x.pace = Pace(work_s=now.elapsed_s, quiesce_s=0.0, samples=now.tally.acknowledged_samples)
+            self._harmed_since = utc_now()
+            scenario_of(self._listed)(x)
+            x.heal_all()
+            x.phases.enter("work")
+        crowd.wait_arrived()
+
+    def _judge(self, x: Experiment, crowd: LocustCrowd) -> None:
+        """Hold the figures against their bounds; the samples are the checkers' business."""
+        recovery_s = x.outage_s + takeover_s(x.times, x.row.recovery)
+        bounds = bounds_of(
+            x.times,
+            run_time_s=self.order.run_time_s,
+            recovery_s=recovery_s,
+            accept_p95_s=self.accept_p95_s,
+            per_chunk_p95_s=self.per_chunk_p95_s,
+        )
+        self.figures = figures = measure(x.directory, run_time_s=self.order.run_time_s, harmed=self._harmed(x))
+        x.anomalies += bounds.anomalies(figures)
+        crowd.doubts += bounds.doubts(figures)
+        x.witnesses["load"] = figures.line()
+        body = {"order": orjson.loads(crowd.order.as_text()), "figures": figures.as_json()}
+        (x.directory.parent / FIGURES_FILE).write_bytes(orjson.dumps(body, option=orjson.OPT_INDENT_2))
+
+    def _harmed(self, x: Experiment) -> tuple[Window, ...]:
+        """From the first thing the row did until its last fault was healed and recovered from."""
+        if self._harmed_since is None:
+            return ()
+        healed = max((each.healed_at or utc_now() for each in x.harm.injected()), default=self._harmed_since)
+        settle_s = takeover_s(x.times, x.row.recovery)
+        return ((ms_of(self._harmed_since), ms_of(healed) + int(1000 * settle_s)),)
+
+    def _planted(self, row: Row) -> Planted | None:
+        if not self.planted:
+            return None
+        declared = [each for each in row.defects if each.defect.name == self.planted]
+        return declared[0] if declared else Planted(defect=load_defect(self.planted), expected=Kind.LOST)
+
+
+def find_row(name: str) -> Listed:
+    """The row with this id or label (the first variant of an id). Raises: LabError when there is none."""
+    rows = [each for each in all_rows() if each.row.id != CONTROL]
+    found = [each for each in rows if name in (each.row.id, each.row.label())]
+    if not found:
+        known = ", ".join(sorted({each.row.label() for each in rows}))
+        raise LabError(f"FAULT={name}: no such row; there are {known}")
+    return found[0]
+
+
+def scenario_of(listed: Listed) -> Scenario:
+    """The function that plays a row."""
+    path, _, name = listed.test.partition("::")
+    scenario: Scenario = getattr(import_module(f"scenarios.{Path(path).stem}"), name)
+    return scenario

@@ -1,0 +1,83 @@
+"""Rows: what a scenario declares about itself, beside the function that plays it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeVar
+
+import pytest
+
+from harness.defect import Planted
+from harness.drivers.protocol import StackSpec
+from harness.times import Recovery
+
+Scenario = TypeVar("Scenario", bound=Callable[..., None])
+CONTROL = "CONTROL"
+
+
+class Tier(StrEnum):
+    """`fast` rows gate a pull request; `full` adds the rest."""
+
+    FAST = "fast"
+    FULL = "full"
+
+
+class Need(StrEnum):
+    """What a row cannot do without; a driver that lacks it skips the row, with this as the reason."""
+
+    CONTAINERS = "containers"
+    """A property of containers: PID 1, resource limits, the kernel's OOM killer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What devices do in a row. A planted run may be smaller: it has to show an anomaly, not a volume."""
+
+    phones: int = 10
+    samples: int = 20_000
+    planted_phones: int = 4
+    planted_samples: int = 4_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One row of the catalogue, or one variant of it.
+
+    `env` and `spec` are what its stack differs in; `recovery` decides its deadline; `hold_s` is how long its tripwire
+    holds at most (checked against the lock timeout); `refuses` names the services whose exit with status 78 the row
+    declares; `loud` are problem codes, one of which must appear in /health/imports after the bite.
+    """
+
+    id: str
+    title: str
+    variant: str = ""
+    tier: Tier = Tier.FULL
+    needs: tuple[Need, ...] = ()
+    defects: tuple[Planted, ...] = ()
+    spec: StackSpec = field(default_factory=StackSpec)
+    load: Load = field(default_factory=Load)
+    recovery: Recovery = Recovery.NONE
+    hold_s: float = 0.0
+    refuses: tuple[str, ...] = ()
+    loud: tuple[str, ...] = ()
+    limits: Mapping[str, float] = field(default_factory=dict)
+
+    def label(self) -> str:
+        """As the verdict table names it: `W6`, `W1[warm]`."""
+        return f"{self.id}[{self.variant}]" if self.variant else self.id
+
+
+def row(id: str, *, title: str, **declared: object) -> Callable[[Scenario], Scenario]:
+    """Declare a test function a row of the catalogue. Several on one function are its variants.
+
+    Takes every other field of Row by keyword. The function gets the Experiment, and `x.row` says which row it plays.
+    """
+    made = Row(id=id, title=title, **declared)  # type: ignore[arg-type]  # dataclass checks names; mypy sees object
+
+    def declare(scenario: Scenario) -> Scenario:
+        marked: Scenario = pytest.mark.row(made)(scenario)
+        return marked
+
+    return declare

@@ -1,0 +1,78 @@
+"""Steady state: what must be true of a stack before a scenario begins and again after it has ended."""
+
+from __future__ import annotations
+
+from harness.anomaly import Anomaly, Kind
+from harness.clock import wait_for
+from harness.drivers.protocol import STORES, Stack, State
+from harness.errors import WaitTimeout
+from harness.health import import_problems
+from harness.times import Times
+
+
+def gate_problems(stack: Stack, *, times: Times) -> list[Anomaly]:
+    """Why the stack is not fit to begin: a replica that is not healthy, or a health check that alarms over nothing."""
+    return _unsteady(stack, times=times, alarm=Kind.FALSE_ALARM)
+
+
+def steady_problems(stack: Stack, *, times: Times) -> list[Anomaly]:
+    """What did not come back after the scenario."""
+    return _unsteady(stack, times=times, alarm=Kind.NOT_RECOVERED)
+
+
+def glance(stack: Stack) -> dict[str, str]:
+    """The state of every replica and store by its processes alone, cheap enough to be looked at all the time.
+
+    A replica that runs counts as healthy here; whether it is, its own health check says (`gate_problems`).
+    """
+    states: dict[str, str] = {}
+    for name in (*stack.replicas(), *STORES):
+        processes = stack.processes(name)
+        if not processes:
+            states[name] = State.DOWN.value
+        elif all(each.state in "Tt" for each in processes):
+            states[name] = State.FROZEN.value
+        else:
+            states[name] = State.HEALTHY.value
+    return states
+
+
+def _unsteady(stack: Stack, *, times: Times, alarm: Kind) -> list[Anomaly]:
+    """Wait until all replicas are healthy and no api replica alarms; what is left at the end is wrong."""
+    timeout_s = times.overdue_s + 2 * times.sweep_interval_s + times.beat_lease_s
+    well: set[str] = set()
+
+    def is_steady() -> bool:
+        # Each replica is asked until it says yes once: a worker's check starts an interpreter.
+        for name in (*stack.replicas(), *STORES):
+            if name not in well and stack.state(name) is State.HEALTHY:
+                well.add(name)
+        return len(well) == len(stack.replicas()) + len(STORES) and not _alarms(stack)
+
+    try:
+        wait_for(is_steady, awaiting="steady state", timeout_s=timeout_s, interval_s=0.2)
+    except WaitTimeout:
+        # One more look: on a slow machine the checks themselves may have taken up the time.
+        last = {name: stack.state(name) for name in (*stack.replicas(), *STORES) if name not in well}
+        unhealthy = [
+            Anomaly(
+                kind=Kind.NOT_RECOVERED,
+                summary=f"{name} is {state.value}, not healthy, for {timeout_s:.0f} s",
+                ids={"service": name},
+            )
+            for name, state in last.items()
+            if state is not State.HEALTHY
+        ]
+        alarms = [
+            Anomaly(kind=alarm, summary=f"/health/imports still alarms: {text}", ids={"service": replica})
+            for replica, text in _alarms(stack)
+        ]
+        return unhealthy + alarms
+    return []
+
+
+def _alarms(stack: Stack) -> list[tuple[str, str]]:
+    problems = import_problems(stack)
+    return [(each.replica, each.text) for each in problems.found] + [
+        (each.partition(":")[0], f"no readable answer ({each})") for each in problems.unreadable
+    ]

@@ -1,0 +1,10 @@
+"""One beat and nobody to take over."""
+
+from harness.defect import Defect
+
+DEFECT = Defect(
+    name="no_standby",
+    title="a single beat without a standby",
+    replicas={"beat": 1},
+    nets_removed=("standby beat",),
+)

@@ -1,0 +1,10 @@
+"""A reminder that the gateway did not take counts as sent."""
+
+from harness.defect import Defect
+
+DEFECT = Defect(
+    name="refused_is_sent",
+    title="whatever the gateway answers, the reminder is marked as sent",
+    plants=("refused_is_sent",),
+    nets_removed=("retry of refused reminders", "overdue reminders in /health/imports"),
+)

@@ -1,0 +1,81 @@
+"""C: configuration. The table variable × service is the harness's own; the app's is what is judged."""
+
+from __future__ import annotations
+
+from harness.anomaly import Kind
+from harness.demands import expect_alarm, expect_healthy, expect_loud
+from harness.drivers.protocol import StackSpec
+from harness.experiment import Experiment
+from harness.faults.config import ChangeEnv
+from harness.required import REQUIRED, expect_refusal
+from harness.row import Load, Tier, row
+from scenarios.defects import compass_everywhere, localhost_redis, no_import_checks, optional_app_env
+
+CODES = ("queue_without_consumer", "message_overdue", "import_overdue")
+FEW = Load(phones=2, samples=400, planted_phones=2, planted_samples=400)
+ELSEWHERE = StackSpec(
+    commands={
+        "worker": (
+            "sh",
+            "-c",
+            'REDIS_URL="${REDIS_URL%/*}/${REDIS_DATABASE:-0}" exec celery -A backend worker -c 4 '
+            '-Q "${WORKER_QUEUES:-default,high}"',
+        )
+    }
+)
+"""The worker's own command, with database and queues taken from variables that the row changes."""
+COMPASS = StackSpec(env={"COMPASS_ENABLED": "true", "COMPASS_DB_USER": "legacy"})
+
+
+@row("C1", variant="api", title="each required variable missing from api", load=FEW, refuses=("api",),
+     defects=(optional_app_env.DEFECT.expecting(Kind.NOT_REFUSED),))  # fmt: skip
+@row("C1", variant="worker", title="each required variable missing from worker", load=FEW, refuses=("worker",),
+     defects=(optional_app_env.DEFECT.expecting(Kind.NOT_REFUSED),))  # fmt: skip
+@row("C1", variant="beat", title="each required variable missing from beat", load=FEW, refuses=("beat",),
+     defects=(optional_app_env.DEFECT.expecting(Kind.NOT_REFUSED),))  # fmt: skip
+def test_c1_required_variable_missing(x: Experiment) -> None:
+    """That service exits 78, and one message names the variable and the service."""
+    service = x.row.variant
+    x.work()
+    x.await_uploads()
+    for variable in REQUIRED[service]:
+        expect_refusal(x, replica=x.stack.replicas(service)[-1], without=variable)
+
+
+@row("C3", title="a legacy variable that only the API has", load=FEW, spec=COMPASS,
+     defects=(compass_everywhere.DEFECT.expecting(Kind.CRASHED),))  # fmt: skip
+def test_c3_legacy_variable_elsewhere(x: Experiment) -> None:
+    """No service needs what it does not use."""
+    x.work()
+    for service in ("worker", "beat"):
+        replica = x.stack.replicas(service)[-1]
+        changed = x.inject(ChangeEnv(replica, {"COMPASS_DB_USER": None}))
+        expect_healthy(x, replica, after="COMPASS_DB_USER was taken away")
+        x.heal(changed)
+
+
+@row("C4", title="worker without REDIS_URL", tier=Tier.FAST, load=FEW, refuses=("worker",),
+     defects=(localhost_redis.DEFECT.expecting(Kind.NOT_REFUSED),))  # fmt: skip
+def test_c4_worker_without_redis_url(x: Experiment) -> None:
+    """It refuses to start, and says why, instead of waiting for a Redis on its own host for ever."""
+    x.work()
+    x.await_uploads()
+    expect_refusal(x, replica=x.stack.replicas("worker")[-1], without="REDIS_URL")
+
+
+@row("C5", variant="database", title="workers listening on another Redis database", load=FEW,
+     spec=ELSEWHERE,
+     defects=(no_import_checks.DEFECT.expecting(Kind.SILENT),))  # fmt: skip
+@row("C5", variant="queue", title="workers listening on another queue", load=FEW,
+     spec=ELSEWHERE,
+     defects=(no_import_checks.DEFECT.expecting(Kind.SILENT),))  # fmt: skip
+def test_c5_worker_listens_elsewhere(x: Experiment) -> None:
+    """/health/imports turns 503 and a metric rises, though every process is healthy."""
+    changes = {"REDIS_DATABASE": "5"} if x.row.variant == "database" else {"WORKER_QUEUES": "high"}
+    for replica in x.stack.replicas("worker"):
+        x.inject(ChangeEnv(replica, changes))
+    x.work()
+    expect_alarm(x, *CODES)
+    expect_loud(x, *(f"health:{code}" for code in CODES))
+    expect_loud(x, *(f"metric:app_problems{{{code}}}" for code in CODES))
+    x.heal_all()

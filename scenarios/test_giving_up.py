@@ -1,0 +1,129 @@
+"""W9 and A10: a chunk that is given up for good, and put back."""
+
+from __future__ import annotations
+
+from harness.aim import point_of, targets
+from harness.anomaly import Kind
+from harness.clock import wait_for
+from harness.demands import expect_alarm, expect_loud
+from harness.drivers.env_block import OPERATOR_TOKEN
+from harness.errors import Inconclusive, WaitTimeout
+from harness.experiment import Experiment
+from harness.faults.database import RefuseSample
+from harness.harm import Live
+from harness.row import Load, row
+from harness.times import LAB
+from harness.tripwire import Point
+from harness.witness import claim_history
+from scenarios.defects import data_errors_swallowed, redrive_only_noted
+
+SOME = Load(phones=6, samples=6_000, planted_phones=4, planted_samples=2_400)
+EXECUTIONS = 1 + len(LAB.chunk_retry_delays_s)
+
+
+@row(
+    "W9",
+    title="one chunk raises every time",
+    load=SOME,
+    defects=(data_errors_swallowed.DEFECT.expecting(Kind.LOST),),
+)
+def test_w9_chunk_raises(x: Experiment) -> None:
+    """Four executions, then FAILED and loud; every other chunk of its batch runs once. Re-driven, it is complete."""
+    point, refused = _refuse(x)
+    if refused is None:
+        return
+    _see_given_up(x, point)
+    x.heal(refused)
+    _redrive(x, kind="chunk", target=f"{point.batch_id}:{point.chunk_index}")
+
+
+@row(
+    "A10",
+    title="a given-up chunk is re-driven twice, then its dead letter",
+    load=SOME,
+    defects=(redrive_only_noted.DEFECT.expecting(Kind.GIVEN_UP),),
+)
+def test_a10_redriven_twice(x: Experiment) -> None:
+    """It is put back once, has one effect, and every call leaves an audit row."""
+    point, refused = _refuse(x)
+    if refused is None:
+        return
+    _see_given_up(x, point)
+    x.heal(refused)
+    target = f"{point.batch_id}:{point.chunk_index}"
+    letters = x.sql(
+        "SELECT d.id FROM healthkit_dead_letter d JOIN healthkit_import_chunk c ON c.id = d.chunk_id "
+        f"WHERE c.batch_id = '{point.batch_id}' AND c.chunk_index = {point.chunk_index}"
+    )
+    x.witness("a dead letter of the chunk", letters)
+    counts = [_redrive(x, kind="chunk", target=target) for _ in range(2)]
+    counts += [_redrive(x, kind="dead_letter", target=str(letter)) for (letter,) in letters]
+    x.expect(
+        counts == [1, 0, 0],
+        otherwise=Kind.WRONG_ANSWER,
+        summary=f"re-driven twice, then by its dead letter: {counts} put back, expected 1, 0 and 0",
+        ids={"batch": point.batch_id, "chunk": str(point.chunk_index)},
+    )
+    ids = ", ".join(f"'{letter}'" for (letter,) in letters) or "NULL"
+    audited = x.sql(
+        "SELECT redriven_count FROM healthkit_redrive "
+        f"WHERE target = '{target}' OR (kind = 'dead_letter' AND target IN ({ids})) ORDER BY id"
+    )
+    x.expect(
+        [count for (count,) in audited] == counts,
+        otherwise=Kind.SILENT,
+        summary=f"{len(counts)} re-drives left the audit rows {audited}, told {counts}",
+        ids={"batch": point.batch_id, "chunk": str(point.chunk_index)},
+    )
+
+
+def _refuse(x: Experiment) -> tuple[Point, Live | None]:
+    """Begin, with one sample that Postgres will not take, and with it its chunk."""
+    aim = targets(x.fleet.plans, rng=x.rng)[0]
+    refused = x.inject(RefuseSample(str(aim.sample.uuid)))
+    x.work()
+    return point_of(x.stack.dsn(), aim), refused
+
+
+def _see_given_up(x: Experiment, point: Point) -> None:
+    """Wait for the chunk's end and its batch's; it must have FAILED after so many executions, and loudly."""
+    where = {"batch": point.batch_id, "chunk": str(point.chunk_index)}
+    sql = (
+        "SELECT status, failed_count FROM healthkit_import_batch "
+        f"WHERE id = '{point.batch_id}' AND finished_at IS NOT NULL"
+    )
+    try:
+        wait_for(lambda: x.sql(sql), awaiting="the batch's end", timeout_s=x.quiesce_deadline_s(), interval_s=0.2)
+    except WaitTimeout as error:
+        late: WaitTimeout | None = error
+    else:
+        late = None
+    history = claim_history(x.stack.dsn(), batch_id=point.batch_id, chunk_index=point.chunk_index)
+    x.witness("the chunk's end while its sample was refused", history)
+    status, executions = history["status"], history["executions"]
+    if late is not None and (status == "FAILED" or int(executions) < EXECUTIONS):
+        raise Inconclusive(f"{late}; the chunk is {status} after {executions} executions") from late
+    x.expect(
+        (status, executions) == ("FAILED", str(EXECUTIONS)),
+        otherwise=Kind.WRONG_ACCOUNTING,
+        summary=f"the chunk is {status} after {executions} executions, not FAILED after {EXECUTIONS}",
+        ids=where,
+    )
+    if late is not None:
+        return
+    x.expect(
+        x.sql(sql) == [("COMPLETED", 1)],
+        otherwise=Kind.WRONG_ACCOUNTING,
+        summary=f"the batch is {x.sql(sql)} (status, failed chunks), not COMPLETED with one",
+        ids=where,
+    )
+    expect_loud(x, "log:chunk_failed", names=(point.batch_id,))
+    expect_alarm(x, "dead_letters")
+    others = x.sql(f"SELECT chunk_index FROM healthkit_import_chunk WHERE batch_id = '{point.batch_id}'")
+    for (index,) in others:
+        x.executions[(point.batch_key, index)] = 1
+    x.executions[(point.batch_key, point.chunk_index)] = EXECUTIONS + 1
+
+
+def _redrive(x: Experiment, *, kind: str, target: str) -> int | None:
+    return x.fleet.redrive(kind=kind, target=target, operator_token=OPERATOR_TOKEN)

@@ -1,0 +1,48 @@
+"""S: the scheduler."""
+
+from __future__ import annotations
+
+from harness.anomaly import Kind
+from harness.clock import utc_now
+from harness.demands import expect_loud
+from harness.drivers.protocol import StackSpec
+from harness.experiment import Experiment
+from harness.faults.process import KillReplica
+from harness.faults.schedule import AddBeat
+from harness.row import Load, Tier, row
+from harness.schedule import late_ticks, leader
+from harness.times import LAB
+from scenarios.defects import no_standby, stock_beat
+
+SOME = Load(phones=4, samples=2_000, planted_phones=2, planted_samples=400)
+WATCHED_S = 10 * LAB.sweep_interval_s
+TAKEOVER_S = LAB.beat_lease_s + LAB.beat_renew_s + 2 * LAB.sweep_interval_s
+"""The lease runs out, the standby looks, its first tick falls due and is published."""
+
+
+@row(
+    "S1", title="two beat replicas", tier=Tier.FAST, load=SOME, defects=(stock_beat.DEFECT.expecting(Kind.DUPLICATED),)
+)
+def test_s1_two_beats(x: Experiment) -> None:
+    """Each due job is published once; the second beat stands by and says so."""
+    x.watch_redis()
+    x.work()
+    x.inject(AddBeat())
+    x.hold(WATCHED_S)
+    expect_loud(x, "log:beat_standby", names=("beat-",))
+
+
+@row(
+    "S2",
+    title="the leading beat killed, a standby present",
+    load=SOME,
+    spec=StackSpec(replicas={"api": 2, "worker": 2, "beat": 2}),
+    defects=(no_standby.DEFECT.expecting(Kind.LATE),),
+)
+def test_s2_leader_killed(x: Experiment) -> None:
+    """The standby takes over; no tick is doubled or missing."""
+    monitor = x.watch_redis()
+    x.work()
+    x.inject(KillReplica(leader(x.stack)))
+    x.hold(TAKEOVER_S + WATCHED_S / 2)
+    x.anomalies += late_ticks(monitor.published(), bound_s=TAKEOVER_S, since=x.injected_at(), until=utc_now())

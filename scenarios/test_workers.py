@@ -1,0 +1,126 @@
+"""W: workers die."""
+
+from __future__ import annotations
+
+from harness.anomaly import Kind
+from harness.demands import (
+    await_imports,
+    expect_executions,
+    expect_loud,
+    expect_start_line,
+    expect_taken_over,
+)
+from harness.drivers.protocol import StackSpec
+from harness.experiment import Experiment
+from harness.faults.handover import LosePoppedMessage
+from harness.faults.process import KillChild, KillReplica, StopReplica
+from harness.row import Tier, row
+from harness.times import LAB, Recovery
+from scenarios.defects import early_ack, no_requeue, no_sweeper
+
+WARM = {"worker": {"REMAP_SIGTERM": None}}
+SHORT_STOP_S = 3.5
+"""Above the soft window with its margin, and well below the lock timeout that a parked chunk has."""
+
+
+@row(
+    "W1",
+    variant="soft",
+    title="SIGTERM mid-chunk; the chunk ends within the soft window",
+    tier=Tier.FAST,
+    hold_s=LAB.soft_shutdown_s / 2,
+    defects=(early_ack.DEFECT.expecting(Kind.LOST),),
+)
+@row(
+    "W1",
+    variant="warm",
+    title="SIGTERM mid-chunk under warm shutdown; the chunk ends before the stop timeout",
+    hold_s=LAB.soft_shutdown_s / 2,
+    spec=StackSpec(service_env=WARM),
+    defects=(early_ack.DEFECT.expecting(Kind.LOST),),
+)
+def test_w1_stopped_chunk_ends_in_time(x: Experiment) -> None:
+    """The chunk finishes once, where it is, and the worker is gone well inside its stop timeout."""
+    parked = x.park_chunk()
+    stopping = x.inject(StopReplica(parked.replica, timeout_s=x.stack.spec.stop_timeout_s), wait=False)
+    x.hold(x.row.hold_s)
+    x.release(parked)
+    x.await_bite(stopping)
+    end = x.stack.exit_of(parked.replica) if x.faulted else None
+    x.witness("the worker ended", end)
+    if end is not None:
+        x.expect(
+            not end.killed and end.took_s < x.times.stop_timeout_s,
+            otherwise=Kind.UNBOUNDED,
+            summary=f"{parked.replica} took {end.took_s:.1f} s to stop (exit {end.code})",
+            ids={"service": parked.replica},
+        )
+    expect_executions(x, parked, 1)
+
+
+@row(
+    "W2",
+    title="SIGTERM mid-chunk under warm shutdown; the chunk outlasts the stop timeout, SIGKILL follows",
+    recovery=Recovery.HOLDER_DIED,
+    hold_s=SHORT_STOP_S + 0.5,
+    spec=StackSpec(service_env=WARM, env={"STOP_TIMEOUT_S": f"{SHORT_STOP_S:g}"}, stop_timeout_s=SHORT_STOP_S),
+    defects=(no_sweeper.DEFECT.expecting(Kind.LATE),),
+)
+def test_w2_stopped_chunk_is_killed(x: Experiment) -> None:
+    """The chunk is done again, once, within a sweep of the kill."""
+    parked = x.park_chunk()
+    stopping = x.inject(StopReplica(parked.replica, timeout_s=SHORT_STOP_S), wait=False)
+    x.await_bite(stopping)
+    end = x.stack.exit_of(parked.replica) if x.faulted else None
+    is_killed = end is not None and end.killed and end.code == 137 and end.took_s >= SHORT_STOP_S
+    x.witness("ended by SIGKILL after the stop timeout", end if is_killed else None)
+    x.release(parked)
+    expect_taken_over(x, parked)
+
+
+@row(
+    "W5",
+    title="SIGKILL of one pool child mid-chunk, as the OOM killer does",
+    tier=Tier.FAST,
+    recovery=Recovery.HOLDER_DIED,
+    defects=(no_requeue.DEFECT.expecting(Kind.LOST),),
+)
+def test_w5_pool_child_killed(x: Experiment) -> None:
+    """The chunk is done again within seconds, and the loss of the child is loud."""
+    parked = x.park_chunk()
+    x.inject(KillChild(parked.replica, pid=parked.pid))
+    x.release(parked)
+    expect_loud(x, "log:worker_lost", names=(parked.replica, parked.point.batch_id))
+    expect_taken_over(x, parked)
+
+
+@row(
+    "W6",
+    title="SIGKILL of the whole worker mid-chunk",
+    tier=Tier.FAST,
+    recovery=Recovery.HOLDER_DIED,
+    defects=(no_sweeper.DEFECT.expecting(Kind.LATE),),
+)
+def test_w6_worker_killed(x: Experiment) -> None:
+    """Done within a sweep, by whichever worker, although the message itself would come back only much later."""
+    parked = x.park_chunk()
+    x.inject(KillReplica(parked.replica))
+    x.release(parked)
+    expect_start_line(x, parked)
+    expect_taken_over(x, parked)
+
+
+@row(
+    "W7",
+    title="a message popped by a worker that is killed before it notes it as unacked",
+    recovery=Recovery.HOLDER_DIED,
+    defects=(no_sweeper.DEFECT.expecting(Kind.LOST),),
+)
+def test_w7_popped_and_noted_nowhere(x: Experiment) -> None:
+    """The chunk still gets done, although no queue, no worker and no unacked entry knows of it."""
+    x.work()
+    await_imports(x)
+    *others, victim = x.stack.replicas("worker")
+    x.inject(LosePoppedMessage(victim, workers=others, beats=x.stack.replicas("beat")))
+    x.heal_all()
+    x.await_uploads()

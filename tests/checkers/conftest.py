@@ -1,0 +1,7 @@
+"""Fixtures of the checkers' tests."""
+
+from __future__ import annotations
+
+from tests.checkers.world import world
+
+__all__ = ["world"]

@@ -1,0 +1,118 @@
+"""Faults of Postgres on a real one: each bites as measured from another session, and is gone after its heal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Thread
+
+import psycopg
+import pytest
+
+from harness.clock import wait_for
+from harness.drivers.protocol import Stack
+from harness.faults.ageing import AgeRecords
+from harness.faults.database import LockTable, RefuseSample, TerminateSessions
+from harness.faults.fault import Fault
+
+UUID = "11111111-1111-1111-1111-111111111111"
+OTHER = "22222222-2222-2222-2222-222222222222"
+SCHEMA = """
+drop table if exists healthkit_data_record, healthkit_import_chunk;
+create table healthkit_import_chunk (id bigint, status text, finished_at timestamptz);
+create table healthkit_data_record (id bigint generated always as identity primary key, user_id bigint, type_id bigint,
+  source_id bigint, chunk_id bigint, hk_uuid uuid, start_at timestamptz, end_at timestamptz, value double precision,
+  unit text, created_at timestamptz default now());
+insert into healthkit_import_chunk values (1, 'DONE', now()), (2, 'FAILED', now());
+"""
+INSERT = "insert into healthkit_data_record (hk_uuid) values (%s)"
+SHORT_LOCK = "-c lock_timeout=100"
+
+
+@pytest.fixture
+def stack(only_postgres: Stack) -> Stack:
+    with psycopg.connect(only_postgres.dsn(), autocommit=True) as session:
+        session.execute(SCHEMA)
+    return only_postgres
+
+
+def bite(fault: Fault, stack: Stack, *, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Inject, and see the receipt's two readings differ as the fault says."""
+    before = fault.look(stack)
+    assert not fault.has_bitten(before=before, now=before)
+    fault.inject(stack)
+    meanwhile()
+    wait_for(
+        lambda: fault.has_bitten(before=before, now=fault.look(stack)),
+        awaiting="the bite",
+        timeout_s=fault.bite_timeout_s,
+        seen=lambda: fault.look(stack),
+    )
+
+
+def test_sessions_of_that_service_only_are_ended(stack: Stack) -> None:
+    worker = psycopg.connect(stack.dsn(), autocommit=True, application_name="worker:worker-1:1")
+    api = psycopg.connect(stack.dsn(), autocommit=True, application_name="api:api-1:1")
+    with api:
+        fault = TerminateSessions("worker")
+        bite(fault, stack)
+        with pytest.raises(psycopg.OperationalError):
+            worker.execute("select 1")
+        assert api.execute("select 1").fetchone() == (1,)
+        fault.heal(stack)
+        assert fault.is_whole(stack)
+
+
+def test_no_session_no_bite(stack: Stack) -> None:
+    fault = TerminateSessions("worker")
+    before = fault.look(stack)
+    fault.inject(stack)
+    assert not fault.has_bitten(before=before, now=fault.look(stack))
+
+
+def test_a_locked_table_is_waited_for_and_let_go(stack: Stack) -> None:
+    reader = psycopg.connect(stack.dsn(), autocommit=True)
+    waiting = Thread(target=reader.execute, args=("select count(*) from healthkit_import_chunk",))
+    fault = LockTable("healthkit_import_chunk")
+    bite(fault, stack, meanwhile=waiting.start)
+    with psycopg.connect(stack.dsn(), autocommit=True, options=SHORT_LOCK) as hasty:
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            hasty.execute("select count(*) from healthkit_import_chunk")
+        fault.heal(stack)
+        fault.heal(stack)
+        waiting.join(10)
+        assert fault.is_whole(stack)
+        assert hasty.execute("select count(*) from healthkit_import_chunk").fetchone() == (2,)
+    reader.close()
+
+
+def test_a_lock_that_nobody_waits_for_has_not_bitten(stack: Stack) -> None:
+    fault = LockTable("healthkit_import_chunk")
+    before = fault.look(stack)
+    fault.inject(stack)
+    assert not fault.has_bitten(before=before, now=fault.look(stack))
+    fault.heal(stack)
+
+
+def test_one_sample_is_refused_until_healed(stack: Stack) -> None:
+    fault = RefuseSample(UUID)
+    bite(fault, stack)
+    with psycopg.connect(stack.dsn(), autocommit=True) as session:
+        with pytest.raises(psycopg.errors.CheckViolation):
+            session.execute(INSERT, (UUID,))
+        session.execute(INSERT, (OTHER,))
+        fault.heal(stack)
+        fault.heal(stack)
+        assert fault.is_whole(stack)
+        session.execute(INSERT, (UUID,))
+        left = session.execute("select count(*) from healthkit_data_record").fetchone()
+    assert left == (2,)
+
+
+def test_records_and_done_chunks_grow_old(stack: Stack) -> None:
+    with psycopg.connect(stack.dsn(), autocommit=True) as session:
+        session.execute(INSERT, (UUID,))
+        bite(AgeRecords(100), stack)
+        ages = session.execute(
+            "select extract(day from now() - finished_at)::int from healthkit_import_chunk order by id"
+        ).fetchall()
+    assert ages == [(100,), (0,)]

@@ -1,0 +1,61 @@
+"""The harmed gateway: what it answers while harmed, and that it answers as usual afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from threading import Thread
+from typing import cast
+
+import httpx
+import pytest
+
+from harness.drivers.protocol import Stack
+from harness.faults.gateway import HarmGateway
+from harness.receiver import Receiver
+
+REMINDER = {"key": "5:x", "reminder_id": 5, "due_at": "2026-01-01T00:00:00+00:00", "text": "Take it"}
+
+
+class OnlyReceiver:
+    """As much of a stack as this fault asks for."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def receiver_url(self) -> str:
+        return self._url
+
+
+@pytest.fixture
+def stack() -> Iterator[Stack]:
+    server = Receiver(("127.0.0.1", 0))
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield cast(Stack, OnlyReceiver(f"http://127.0.0.1:{server.server_port}"))
+    server.shutdown()
+    server.server_close()
+    thread.join(5)
+
+
+def send(stack: Stack) -> int | None:
+    """The status, or None when the connection was cut."""
+    try:
+        return httpx.post(f"{stack.receiver_url()}/send", json=REMINDER, timeout=5.0).status_code
+    except httpx.RemoteProtocolError:
+        return None
+
+
+@pytest.mark.parametrize(("is_cutting", "answer"), [(False, 503), (True, None)], ids=["refuses", "cuts"])
+def test_bites_with_the_first_reminder_and_heals(stack: Stack, is_cutting: bool, answer: int | None) -> None:
+    assert send(stack) == 200
+    fault = HarmGateway(is_cutting=is_cutting)
+    before = fault.look(stack)
+    fault.inject(stack)
+    assert not fault.has_bitten(before=before, now=fault.look(stack))
+    assert not fault.is_whole(stack)
+    assert send(stack) == answer
+    assert fault.has_bitten(before=before, now=fault.look(stack))
+    fault.heal(stack)
+    fault.heal(stack)
+    assert fault.is_whole(stack)
+    assert send(stack) == 200

@@ -1,0 +1,87 @@
+"""`lab report`, `lab replay` and `lab scenarios`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from harness.cli import build
+from harness.commands.replay import campaign_of
+from harness.drivers.lab_home import PROJECT
+from harness.errors import LabError
+from harness.plugin import Mode
+from harness.report.record import read
+from tests.report import handmade
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return handmade.write_invalid_run(tmp_path / "run")
+
+
+def test_the_report_is_written_again_from_what_is_stored(run: Path) -> None:
+    ran = CliRunner().invoke(build(), ["report", str(run / "run.json")])
+    assert ran.exit_code == 0, ran.output
+    assert (run / "report.html").is_file()
+    assert "W6: lost: acknowledged at" in ran.output
+    assert "::error" not in ran.output
+
+
+def test_in_a_job_it_annotates_and_adds_to_the_summary(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    summary = run / "job.md"
+    summary.write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    ran = CliRunner().invoke(build(), ["report", "--github", str(run)])
+    assert "::error title=W6%3A INVALID%2C expected VALID::lost × 100" in ran.output
+    assert summary.read_text().startswith("before\n## ❌ INVALID")
+
+
+def test_what_is_no_run_is_an_error_of_the_lab(tmp_path: Path) -> None:
+    ran = CliRunner().invoke(build(), ["report", str(tmp_path)])
+    assert isinstance(ran.exception, LabError)
+
+
+def test_a_replay_has_the_same_driver_seed_and_plan(run: Path) -> None:
+    campaign = campaign_of(read(run), scenario="W6")
+    assert (campaign.driver, campaign.seed, campaign.patch) == ("processes", 42, None)
+    assert campaign.selection.mode is Mode.CHAOS
+    assert campaign.selection.plans == {"W6"}
+    assert campaign.selection.ids == {"W6"}
+
+
+def test_a_whole_run_is_replayed_when_no_scenario_is_named(run: Path) -> None:
+    assert campaign_of(read(run), scenario="").selection.plans == {"CONTROL", "W6", "B3", "W19"}
+
+
+def test_a_planted_run_is_replayed_as_one(tmp_path: Path) -> None:
+    entries = [handmade.scenario("W6", planted="no_sweeper", faulted=faulted) for faulted in (True, False)]
+    run = read(handmade.write_run(tmp_path / "run", entries, verdict="VALID"))
+    campaign = campaign_of(run, scenario="W6 × no_sweeper, no fault")
+    assert campaign.selection.mode is Mode.DEFECTS
+    assert campaign.selection.plans == {"W6--no_sweeper--no-fault"}
+
+
+def test_what_is_not_in_the_run_is_not_replayed(run: Path) -> None:
+    with pytest.raises(LabError, match="has no scenario 'P9'; it has CONTROL, W6, B3, W19"):
+        campaign_of(read(run), scenario="P9")
+
+
+def test_every_scenario_is_listed() -> None:
+    """In a process of its own: scenarios carry a mark that this pytest does not declare."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "harness.cli", "scenarios", "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=PROJECT,
+    )
+    listed = json.loads(ran.stdout)
+    declared = sum(path.read_text().count("@row(") for path in (PROJECT / "scenarios").glob("test_*.py"))
+    assert len(listed) >= declared > 10
+    assert listed[0]["scenario"] == "CONTROL"
+    assert [one for one in listed if not one["title"] or one["family"] == one["scenario"][:1]] == []
