@@ -10,6 +10,8 @@ from typing import TypeVar
 from harness.errors import WaitTimeout
 
 T = TypeVar("T")
+Timeout = float | Callable[[], float]
+"""Seconds, or who says how many: asked again when those have passed, since a machine may have become busier."""
 
 
 def utc_now() -> datetime:
@@ -26,7 +28,7 @@ def wait_for(
     probe: Callable[[], T | None],
     *,
     awaiting: str,
-    timeout_s: float,
+    timeout_s: Timeout,
     interval_s: float = 0.05,
     seen: Callable[[], str] = lambda: "",
 ) -> T:
@@ -36,11 +38,20 @@ def wait_for(
 
     Raises: WaitTimeout with what was awaited, for how long, and what was seen.
     """
-    deadline = time.monotonic() + timeout_s
+    begun = time.monotonic()
+    limit_s = seconds(timeout_s)
     while True:
         found = probe()
         if found:
             return found
-        if time.monotonic() >= deadline:
-            raise WaitTimeout(awaiting=awaiting, waited_s=timeout_s, seen=seen())
+        waited_s = time.monotonic() - begun
+        if waited_s >= limit_s:
+            limit_s = seconds(timeout_s)
+            if waited_s >= limit_s:
+                raise WaitTimeout(awaiting=awaiting, waited_s=limit_s, seen=seen())
         pause(interval_s)
+
+
+def seconds(timeout_s: Timeout) -> float:
+    """How long a timeout is at this moment."""
+    return timeout_s() if callable(timeout_s) else timeout_s

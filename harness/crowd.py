@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from harness.clock import Timeout
 from harness.devices.generator import DevicePlan
 from harness.devices.phone import OpenBatch
 from harness.ledger import Tally
@@ -24,10 +25,10 @@ class Crowd(Protocol):
     def start(self) -> None:
         """Begin; they work in the background."""
 
-    def wait_uploaded(self, *, timeout_s: float) -> None:
+    def wait_uploaded(self, *, timeout_s: Timeout) -> None:
         """Until everything planned was sent. Raises: WaitTimeout."""
 
-    def join(self, *, timeout_s: float) -> bool:
+    def join(self, *, timeout_s: Timeout) -> bool:
         """Until all are done; False when some still are at it."""
 
     def stop(self) -> None:

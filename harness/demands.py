@@ -32,7 +32,8 @@ def expect_loud(x: Experiment, *sources: str, names: Iterable[str] = ()) -> None
     """
     injected = x.harm.injected()
     if injected:
-        until_s = x.times.overdue_s + 2 * x.times.sweep_interval_s + takeover_s(x.times, x.row.recovery)
+        in_time_s = x.times.overdue_s + 2 * x.times.sweep_interval_s + takeover_s(x.times, x.row.recovery)
+        until_s = in_time_s * x.crowding()
         x.loud.append(LoudSignal(fault=injected[-1].name, sources=sources, names=tuple(names), until_s=until_s))
 
 
@@ -40,7 +41,7 @@ def expect_alarm(x: Experiment, *codes: str) -> None:
     """Within *overdue* and two sweeps of the fault, /health/imports must name one of these problems."""
     if not x.faulted:
         return
-    bound_s = x.times.overdue_s + 2 * x.times.sweep_interval_s + START_TIMEOUT_S / 3
+    bound_s = (x.times.overdue_s + 2 * x.times.sweep_interval_s + START_TIMEOUT_S / 3) * x.crowding()
     alarm = x.await_problem(codes, timeout_s=bound_s)
     x.expect(
         alarm is not None,
@@ -139,7 +140,7 @@ def problem_codes(x: Experiment) -> list[str]:
 
 def _await(x: Experiment, probe: Any, awaiting: str) -> None:
     try:
-        wait_for(probe, awaiting=awaiting, timeout_s=x.quiesce_deadline_s(), interval_s=0.02)
+        wait_for(probe, awaiting=awaiting, timeout_s=x.quiesce_deadline_s, interval_s=0.02)
     except WaitTimeout as error:
         raise Inconclusive(str(error)) from error
 

@@ -19,6 +19,7 @@ import psycopg
 from harness.aim import point_of, targets
 from harness.anomaly import Anomaly, Kind
 from harness.clock import pause, utc_now, wait_for
+from harness.contention import Contention
 from harness.crowd import Crowd
 from harness.devices.balancer import Balancer
 from harness.devices.generator import Shape
@@ -84,6 +85,7 @@ class Experiment:
     fleet: Crowd = field(init=False)
     logs: LogCut = field(init=False)
     watch: Watch = field(init=False)
+    contention: Contention = field(default_factory=Contention)
     started_at: datetime = field(default_factory=utc_now)
     has_worked: bool = False
     monitor: Monitor | None = None
@@ -137,7 +139,7 @@ class Experiment:
     def await_uploads(self) -> None:
         """Wait until every phone's backfill is sent. Raises: Inconclusive when it is not in time."""
         try:
-            self.fleet.wait_uploaded(timeout_s=self.quiesce_deadline_s())
+            self.fleet.wait_uploaded(timeout_s=self.quiesce_deadline_s)
         except WaitTimeout as error:
             raise Inconclusive(str(error)) from error
 
@@ -150,6 +152,7 @@ class Experiment:
             samples=self.plan.samples(),
             outage_s=self.outage_s,
             due_s=DUE_S + 2 * self.times.reminder_interval_s,
+            stretch=self.contention.stretch(),
         )
 
     def park_chunk(self) -> Parked:
@@ -168,7 +171,7 @@ class Experiment:
                 doubts.append(str(error))
                 continue
             self._tripwires.append(tripwire)
-            parked = tripwire.wait_until_parked(timeout_s=self.quiesce_deadline_s())
+            parked = tripwire.wait_until_parked(timeout_s=self.quiesce_deadline_s)
             self.witnesses["a chunk half done"] = {
                 "batch": parked.point.batch_id,
                 "chunk": parked.point.chunk_index,
@@ -263,6 +266,10 @@ class Experiment:
         with psycopg.connect(self.stack.dsn(), autocommit=True, application_name="chaoslab") as session:
             return session.execute(query).fetchall()
 
+    def crowding(self) -> float:
+        """How many times more crowded the machine is than during the control; 1 without a control."""
+        return self.pace.crowding(self.contention.stretch()) if self.pace is not None else 1.0
+
     def injected_at(self) -> datetime | None:
         """When the first fault was injected; None when none was."""
         injected = self.harm.injected()
@@ -277,13 +284,16 @@ class Experiment:
             return
         self._is_quiesced = True
         self.heal_all()
-        deadline_s = self.quiesce_deadline_s()
-        self.phases.enter("quiesce", deadline_s=deadline_s)
+        self.phases.enter("quiesce", deadline_s=self.quiesce_deadline_s())
         begun = time.monotonic()
-        are_done = not self.has_worked or self.fleet.join(timeout_s=deadline_s)
+        are_done = not self.has_worked or self.fleet.join(timeout_s=self.quiesce_deadline_s)
         self.fleet.stop()
-        left_s = max(MIN_QUIET_S, deadline_s - (time.monotonic() - begun))
-        self.moving = quiesce(self.stack.dsn(), self.stack.redis_url(), timeout_s=left_s).moving
+        joined_s = time.monotonic() - begun
+        self.moving = quiesce(
+            self.stack.dsn(),
+            self.stack.redis_url(),
+            timeout_s=lambda: max(MIN_QUIET_S, self.quiesce_deadline_s() - joined_s),
+        ).moving
         if self.faulted and self.harm.injected():
             self.recovery_s["quiet_after_heal"] = time.monotonic() - begun
         if self.moving or not are_done:

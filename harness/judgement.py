@@ -65,7 +65,8 @@ def judge_run(x: Experiment) -> Findings:
 
 
 def _expectations(x: Experiment) -> Expectations:
-    pace_s = x.pace.allowance_s(x.plan.samples()) if x.pace is not None else x.quiesce_deadline_s()
+    stretch = x.contention.stretch()
+    pace_s = x.pace.allowance_s(x.plan.samples(), stretch=stretch) if x.pace is not None else x.quiesce_deadline_s()
     is_store_away = x.faulted and x.row.recovery is Recovery.STORE_AWAY
     return Expectations(
         may_give_up=frozenset(x.may_give_up),

@@ -62,6 +62,7 @@ class _Findings:
     witnesses: Mapping[str, Any] = field(default_factory=dict)
     recovery_s: dict[str, float] = field(default_factory=dict)
     samples: int = 0
+    stretch: float = 1.0
     lab_failed: bool = False
     heal_failed: bool = False
     skipped: str | None = None
@@ -110,7 +111,10 @@ def play(
         found.doubts.append(found.skipped)
     if plan.row.id == CONTROL and verdict is Verdict.VALID:
         session.pace = Pace(
-            work_s=phases_s.get("work", 0.0), quiesce_s=phases_s.get("quiesce", 0.0), samples=found.samples
+            work_s=phases_s.get("work", 0.0),
+            quiesce_s=phases_s.get("quiesce", 0.0),
+            samples=found.samples,
+            stretch=found.stretch,
         )
     return _record(
         plan, found, verdict=verdict, phases_s=phases_s, took_s=time.monotonic() - begun, test=test, session=session
@@ -174,6 +178,7 @@ def _take(findings: Findings, x: Experiment, found: _Findings) -> None:
     found.doubts += findings.doubts
     found.counts = findings.counts
     found.samples = findings.counts.get("acknowledged", 0)
+    found.stretch = x.contention.stretch()
     found.witnesses = x.witnesses
     found.recovery_s = x.recovery_s
 

@@ -8,7 +8,7 @@ import psycopg
 import redis
 
 from harness.broker_view import Message, connect, messages
-from harness.clock import wait_for
+from harness.clock import Timeout, wait_for
 from harness.errors import WaitTimeout
 
 _NAMED = 50
@@ -68,7 +68,7 @@ def moving(dsn: str, redis_url: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def quiesce(dsn: str, redis_url: str, *, timeout_s: float, interval_s: float = 0.2) -> Quiet:
+def quiesce(dsn: str, redis_url: str, *, timeout_s: Timeout, interval_s: float = 0.2) -> Quiet:
     """Wait until nothing moves in two looks in a row, at most `timeout_s`."""
     seen: tuple[str, ...] = ("nothing was looked at",)
     quiet_looks = 0

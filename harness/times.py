@@ -12,6 +12,8 @@ from typing import Final
 
 SLACK: Final = 3.0
 """How many times slower than the same phase of the control a scenario may be before it counts as late."""
+MOST_CROWDING: Final = 8.0
+"""A machine that has become more crowded than this since the control gets no more time."""
 HOLD_MARGIN_S: Final = 1.0
 """What must be left of the lock timeout when a tripwire lets go: the parked statement still has to finish."""
 
@@ -107,19 +109,28 @@ def order_problems(times: Times, *, hold_s: float = 0.0) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """What the control of this run needed: seconds of work and of quiescing for so many acknowledged samples."""
+    """What the control of this run needed: seconds of work and of quiescing for so many acknowledged samples.
+
+    `stretch` is how crowded the machine was meanwhile (harness/contention.py).
+    """
 
     work_s: float
     quiesce_s: float
     samples: int
+    stretch: float = 1.0
 
-    def allowance_s(self, samples: int) -> float:
-        """How long this many samples may take on this machine today: slack × the control's own time, in proportion.
+    def allowance_s(self, samples: int, *, stretch: float = 1.0) -> float:
+        """How long this many samples may take on this machine now: slack × the control's own time, in proportion.
 
         Never less than the slack times a quarter of the control's time: starting costs the same for few samples.
+        Longer by as much as the machine is more crowded now (`stretch`) than during the control.
         """
         share = max(0.25, samples / max(1, self.samples))
-        return SLACK * (self.work_s + self.quiesce_s) * share
+        return SLACK * (self.work_s + self.quiesce_s) * share * self.crowding(stretch)
+
+    def crowding(self, stretch: float) -> float:
+        """How many times more crowded the machine is than it was during the control; between 1 and MOST_CROWDING."""
+        return min(MOST_CROWDING, max(1.0, stretch / self.stretch))
 
 
 def takeover_s(times: Times, recovery: Recovery) -> float:
@@ -137,19 +148,27 @@ def takeover_s(times: Times, recovery: Recovery) -> float:
 
 
 def quiesce_deadline_s(
-    times: Times, recovery: Recovery, *, pace: Pace | None, samples: int, outage_s: float, due_s: float = 0.0
+    times: Times,
+    recovery: Recovery,
+    *,
+    pace: Pace | None,
+    samples: int,
+    outage_s: float,
+    due_s: float = 0.0,
+    stretch: float = 1.0,
 ) -> float:
     """How long a stack may take, once healed, until nothing is in flight.
 
     `due_s` is how far ahead the phones' last reminders may lie. The deadline is that
     + takeover + the back-off that an outage may have built up (it doubles: at most the outage again, and one sweep)
-    + the control's own time with slack. Without a control (the control itself) the bound is what the stack's limits
-    allow: every chunk of 100 samples at its soft limit, on eight children, one after another.
+    + the control's own time with slack, longer where the machine is more crowded now (`stretch`). Without a control
+    (the control itself) the bound is what the stack's limits allow: every chunk of 100 samples at its soft limit, on
+    eight children, one after another.
     """
     backoff_s = 2 * outage_s + times.sweep_interval_s if outage_s else 0.0
     if pace is None:
         return due_s + takeover_s(times, Recovery.HOLDER_CUT_OFF) + times.chunk_soft_limit_s * (samples / 100 / 8 + 1)
-    return due_s + takeover_s(times, recovery) + backoff_s + pace.allowance_s(samples)
+    return due_s + takeover_s(times, recovery) + backoff_s + pace.allowance_s(samples, stretch=stretch)
 
 
 def _rendered(value: float | tuple[float, ...]) -> str:

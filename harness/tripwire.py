@@ -15,7 +15,7 @@ from typing import Final, Self
 
 import psycopg
 
-from harness.clock import wait_for
+from harness.clock import Timeout, wait_for
 from harness.errors import Inconclusive, LabError, WaitTimeout
 from harness.receipt import Receipt
 
@@ -81,7 +81,7 @@ class MidChunk:
             self.release()
             raise
 
-    def wait_until_parked(self, *, timeout_s: float) -> Parked:
+    def wait_until_parked(self, *, timeout_s: Timeout) -> Parked:
         """Wait until a worker demonstrably stands at the key with half the chunk written.
 
         Raises: Inconclusive when none does in time, or when the chunk shows rows already.

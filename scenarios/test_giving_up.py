@@ -93,7 +93,7 @@ def _see_given_up(x: Experiment, point: Point) -> None:
         f"WHERE id = '{point.batch_id}' AND finished_at IS NOT NULL"
     )
     try:
-        wait_for(lambda: x.sql(sql), awaiting="the batch's end", timeout_s=x.quiesce_deadline_s(), interval_s=0.2)
+        wait_for(lambda: x.sql(sql), awaiting="the batch's end", timeout_s=x.quiesce_deadline_s, interval_s=0.2)
     except WaitTimeout as error:
         late: WaitTimeout | None = error
     else:

@@ -37,7 +37,7 @@ def test_l5_synced_again_after_cleaning(x: Experiment) -> None:
     x.work()
     if not isinstance(x.fleet, Fleet):
         raise Inconclusive("only the lab's own phones can be told to sync again")
-    x.fleet.join(timeout_s=x.quiesce_deadline_s())
+    x.fleet.join(timeout_s=x.quiesce_deadline_s)
     x.inject(AgeRecords(RETENTION_DAYS + 10))
     if x.faulted:
         x.witness("records removed", _await_cleaned(x))
@@ -52,19 +52,18 @@ def test_l5_synced_again_after_cleaning(x: Experiment) -> None:
 def _await_cleaned(x: Experiment) -> str:
     """Wait until no record past its time is left; what is left, and empty when some still are at the deadline."""
     old = f"SELECT 1 FROM healthkit_data_record WHERE created_at < now() - interval '{RETENTION_DAYS} days' LIMIT 1"
-    timeout_s = x.quiesce_deadline_s()
     try:
         wait_for(
             lambda: not x.sql(old),
             awaiting="records past their time to be removed",
-            timeout_s=timeout_s,
+            timeout_s=x.quiesce_deadline_s,
             interval_s=0.2,
         )
-    except WaitTimeout:
+    except WaitTimeout as error:
         x.expect(
             False,
             otherwise=Kind.UNBOUNDED,
-            summary=f"records past their {RETENTION_DAYS} days are still there after {timeout_s:.0f} s of cleaning up",
+            summary=f"records past their {RETENTION_DAYS} days are still there: {error}",
             ids={"bound": "retention"},
         )
         return ""
@@ -90,7 +89,7 @@ def _see_kept(x: Experiment) -> None:
         wait_for(
             lambda: x.sql(done)[0][0] >= ran + 2,
             awaiting="two clean-ups",
-            timeout_s=x.quiesce_deadline_s(),
+            timeout_s=x.quiesce_deadline_s,
             interval_s=0.2,
         )
     except WaitTimeout as error:

@@ -2,8 +2,8 @@
 
 What a device found wrong at once stands in its op (`wrong`). Beyond that: a verification code works once, on any
 replica (unless the cache was harmed between making and using it), and guessing finds none; a refusal's HTTP status is
-its code's, and /health/imports answers 503 when it names a problem and 200 when not; after quiesce, progress, anchors
-and aggregates as the API tells them equal the rows; a batch that was answered OK exists.
+its code's, and /health/imports answers 503 when it names a problem and 200 when not; progress, anchors and aggregates
+as the API tells them equal the rows, once nothing is in flight; a batch that was answered OK exists.
 
 Cannot see: wrong answers to questions that no device asked.
 """
@@ -133,7 +133,6 @@ def check(evidence: Evidence) -> tuple[Anomaly, ...]:
     ]
     found += _codes(evidence)
     found += _statuses(evidence)
-    found += _progress(evidence)
     found += [
         (f"batch {batch} of {key} was acknowledged and is not there", {"op": op, "device": device, "batch": batch})
         for op, device, key, batch in evidence.rows(_UNKNOWN_BATCHES)
@@ -142,17 +141,8 @@ def check(evidence: Evidence) -> tuple[Anomaly, ...]:
         (f"{kind} {name} was told several ids: {', '.join(ids)}", {kind: name})
         for kind, name, ids in evidence.rows(_MANY_IDS)
     ]
-    found += [
-        (f"anchor of {device}, {type_}: told {told}, the row says {row}", {"op": op, "device": device, "type": type_})
-        for op, device, type_, told, row in evidence.rows(_LAST_ANCHORS)
-    ]
-    found += [
-        (
-            f"aggregates of {type_} on {day}: the answer differs from the rows",
-            {"op": op, "user_id": user_id, "day": day},
-        )
-        for op, user_id, type_, day in evidence.rows(_AGGREGATES)
-    ]
+    if not evidence.moving:
+        found += _read_back(evidence)
     return tuple(named(Kind.WRONG_ANSWER, found))
 
 
@@ -186,6 +176,23 @@ def _statuses(evidence: Evidence) -> list[_Found]:
             {"service": replica, "first_seen_ms": first},
         )
         for replica, status, times, first, problems in evidence.rows(_HEALTH)
+    ]
+    return found
+
+
+def _read_back(evidence: Evidence) -> list[_Found]:
+    """What every phone was told at the end, against the rows; both are of one moment only when nothing moves."""
+    found = _progress(evidence)
+    found += [
+        (f"anchor of {device}, {type_}: told {told}, the row says {row}", {"op": op, "device": device, "type": type_})
+        for op, device, type_, told, row in evidence.rows(_LAST_ANCHORS)
+    ]
+    found += [
+        (
+            f"aggregates of {type_} on {day}: the answer differs from the rows",
+            {"op": op, "user_id": user_id, "day": day},
+        )
+        for op, user_id, type_, day in evidence.rows(_AGGREGATES)
     ]
     return found
 

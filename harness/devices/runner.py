@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from harness.clock import wait_for
+from harness.clock import Timeout, wait_for
 from harness.devices import probes, trespass
 from harness.devices.balancer import Balancer
 from harness.devices.caller import Call, Caller
@@ -76,7 +76,7 @@ class Fleet:
             self._threads.append(thread)
             thread.start()
 
-    def wait_uploaded(self, *, timeout_s: float) -> None:
+    def wait_uploaded(self, *, timeout_s: Timeout) -> None:
         """Until every phone's backfill was sent (acknowledged, or given up by the phone). Raises: WaitTimeout."""
         wait_for(
             lambda: all(event.is_set() for event in self._uploaded.values()),
@@ -85,7 +85,7 @@ class Fleet:
             seen=lambda: f"{self.tally()}; still sending: {self.sending()[:5]}",
         )
 
-    def join(self, *, timeout_s: float) -> bool:
+    def join(self, *, timeout_s: Timeout) -> bool:
         """Until every phone is done; False when some still are at it."""
         try:
             wait_for(lambda: not self.is_running, awaiting="the phones", timeout_s=timeout_s)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
-from harness.clock import wait_for
+from harness.clock import Timeout, wait_for
 from harness.devices import probes
 from harness.devices.balancer import Balancer
 from harness.devices.caller import Caller
@@ -126,11 +126,11 @@ class LocustCrowd:
             timeout_s=self.order.limit_s + self.order.patience_s,
         )
 
-    def wait_uploaded(self, *, timeout_s: float) -> None:
+    def wait_uploaded(self, *, timeout_s: Timeout) -> None:
         """Until everybody was let in and has left. Raises: WaitTimeout."""
         self._follow(lambda now: now.stage is Stage.OVER, awaiting="all phones", timeout_s=timeout_s)
 
-    def join(self, *, timeout_s: float) -> bool:
+    def join(self, *, timeout_s: Timeout) -> bool:
         """Until all visitors have left; False when some still are at it."""
         try:
             self._follow(lambda now: now.stage is Stage.OVER, awaiting="all visitors to leave", timeout_s=timeout_s)
@@ -201,7 +201,7 @@ class LocustCrowd:
     def _directories(self) -> tuple[Path, ...]:
         return tuple(process_directory(self.order, index) for index in range(self.order.processes))
 
-    def _follow(self, is_reached: Callable[[Progress], bool], *, awaiting: str, timeout_s: float) -> None:
+    def _follow(self, is_reached: Callable[[Progress], bool], *, awaiting: str, timeout_s: Timeout) -> None:
         def look() -> bool:
             now = self.progress()
             self._tell(now)

@@ -92,7 +92,12 @@ class Scene:
             crowd.wait_until(self.order.run_time_s / 2)
             # The first half, with nobody in the way, is this run's control.
             now = crowd.progress()
-            x.pace = Pace(work_s=now.elapsed_s, quiesce_s=0.0, samples=now.tally.acknowledged_samples)
+            x.pace = Pace(
+                work_s=now.elapsed_s,
+                quiesce_s=0.0,
+                samples=now.tally.acknowledged_samples,
+                stretch=x.contention.stretch(),
+            )
             self._harmed_since = utc_now()
             scenario_of(self._listed)(x)
             x.heal_all()

@@ -6,7 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from harness.times import LAB, LAB_ENV, Pace, Recovery, Times, order_problems, quiesce_deadline_s, takeover_s
+from harness.times import (
+    LAB,
+    LAB_ENV,
+    MOST_CROWDING,
+    Pace,
+    Recovery,
+    Times,
+    order_problems,
+    quiesce_deadline_s,
+    takeover_s,
+)
 
 
 @pytest.mark.parametrize("times", [Times(), LAB], ids=["production", "lab"])
@@ -55,3 +65,11 @@ def test_the_deadline_follows_the_control_of_this_run() -> None:
     assert deadline(slow, samples=500) == 2.5 + 45
     assert deadline(slow, samples=1) == 2.5 + 22.5
     assert deadline(fast, outage_s=3.0) == 2.5 + 9 + 7
+
+
+def test_a_machine_more_crowded_than_during_the_control_gets_more_time() -> None:
+    pace = Pace(work_s=20, quiesce_s=10, samples=1000, stretch=2.0)
+    assert pace.allowance_s(1000, stretch=2.0) == pace.allowance_s(1000, stretch=1.0) == 90
+    assert pace.allowance_s(1000, stretch=6.0) == 3 * 90
+    assert pace.allowance_s(1000, stretch=1e6) == MOST_CROWDING * 90
+    assert quiesce_deadline_s(LAB, Recovery.NONE, pace=pace, samples=1000, outage_s=0.0, stretch=6.0) == 3 * 90
