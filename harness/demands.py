@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import redis
@@ -15,10 +16,10 @@ from harness.anomaly import Kind
 from harness.clock import wait_for
 from harness.drivers.protocol import State
 from harness.errors import Inconclusive, WaitTimeout
-from harness.evidence import LoudSignal
+from harness.evidence import Bound, LoudSignal
 from harness.experiment import Experiment
 from harness.health import import_problems
-from harness.times import takeover_s
+from harness.times import REDELIVERY_CADENCE_S, Recovery, recovery_s, takeover_s
 from harness.tripwire import Parked
 from harness.witness import claim_history
 
@@ -57,9 +58,11 @@ def expect_executions(x: Experiment, parked: Parked, count: int) -> None:
 
 
 def expect_taken_over(x: Experiment, parked: Parked) -> None:
-    """In the end the chunk was executed more than once.
+    """In the end the chunk was executed more than once, and done soon after the harm.
 
     By whichever worker: the one that was killed is back within a second or two, and may be the first to see to it.
+    Soon: the takeover and what this run's control took in all, on a machine as crowded as this one is now; never as
+    long as the message needs to come back by itself, or a missing sweeper would pass for a slow one.
     """
     if x.faulted:
         x.later.append(lambda: _see_taken_over(x, parked))
@@ -147,8 +150,27 @@ def _await(x: Experiment, probe: Any, awaiting: str) -> None:
 
 def _see_taken_over(x: Experiment, parked: Parked) -> None:
     history = claim_history(x.stack.dsn(), batch_id=parked.point.batch_id, chunk_index=parked.point.chunk_index)
-    if history.get("status") == "DONE":
-        x.witness("the chunk was claimed again and done", history if int(history["executions"]) > 1 else None)
+    if history.get("status") != "DONE":
+        return
+    x.witness("the chunk was claimed again and done", history if int(history["executions"]) > 1 else None)
+    if x.pace is not None:
+        soon_s = recovery_s(x.times, x.row.recovery, outage_s=x.outage_s) + x.pace.whole_s * x.crowding()
+        x.bounds.append(
+            Bound(
+                name=f"chunk {parked.point.chunk_index} of batch {parked.point.batch_id}, done again,",
+                kind=Kind.LATE,
+                took_s=(datetime.fromisoformat(history["finished_at"]) - _over_at(x)).total_seconds(),
+                bound_s=min(soon_s, REDELIVERY_CADENCE_S),
+                ids={"batch": parked.point.batch_id, "chunk": str(parked.point.chunk_index)},
+            )
+        )
+
+
+def _over_at(x: Experiment) -> datetime:
+    """Since when the work could be taken over: the bite, or where a store was away its return."""
+    harm = x.harm.injected()[-1]
+    is_back = harm.healed_at if x.row.recovery is Recovery.STORE_AWAY else None
+    return is_back or harm.bitten_at or harm.injected_at
 
 
 def _parsed(text: str) -> dict[str, Any]:

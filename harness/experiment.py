@@ -26,7 +26,7 @@ from harness.devices.generator import Shape
 from harness.devices.runner import Fleet, Habits
 from harness.drivers.protocol import Stack
 from harness.errors import Inconclusive, LabError, WaitTimeout
-from harness.evidence import LoudSignal, ReplicaExit
+from harness.evidence import Bound, LoudSignal, ReplicaExit
 from harness.faults.fault import Fault
 from harness.harm import Harm, Live
 from harness.health import Problem, import_problems
@@ -75,6 +75,7 @@ class Experiment:
     later: list[Callable[[], None]] = field(default_factory=list)
     refusals: set[str] = field(default_factory=set)
     exits: list[ReplicaExit] = field(default_factory=list)
+    bounds: list[Bound] = field(default_factory=list)
     moving: tuple[str, ...] = ()
     outage_s: float = 0.0
     recovery_s: dict[str, float] = field(default_factory=dict)

@@ -16,10 +16,8 @@ from harness.row import CONTROL
 from harness.rows_file import save_rows
 from harness.schedule import ENTRIES
 from harness.steady import glance
-from harness.times import Recovery, takeover_s
+from harness.times import REDELIVERY_CADENCE_S, Recovery, takeover_s
 
-REDELIVERY_CADENCE_S = 100.0
-"""kombu looks for messages to restore every ten seconds and does it every tenth time."""
 REMINDER_SLACK_S = 10.0
 
 
@@ -54,6 +52,7 @@ def judge_run(x: Experiment) -> Findings:
                 exits=(*x.exits, *_exits_at_the_end(x)),
                 states=glance(x.stack),
                 moving=x.moving,
+                bounds=tuple(x.bounds),
                 lab_errors=x.fleet.errors(),
                 started_at=x.started_at,
                 ended_at=utc_now(),

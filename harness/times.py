@@ -14,6 +14,8 @@ SLACK: Final = 3.0
 """How many times slower than the same phase of the control a scenario may be before it counts as late."""
 MOST_CROWDING: Final = 8.0
 """A machine that has become more crowded than this since the control gets no more time."""
+REDELIVERY_CADENCE_S: Final = 100.0
+"""kombu looks for messages to restore every ten seconds and does it every tenth time."""
 HOLD_MARGIN_S: Final = 1.0
 """What must be left of the lock timeout when a tripwire lets go: the parked statement still has to finish."""
 
@@ -126,7 +128,12 @@ class Pace:
         Longer by as much as the machine is more crowded now (`stretch`) than during the control.
         """
         share = max(0.25, samples / max(1, self.samples))
-        return SLACK * (self.work_s + self.quiesce_s) * share * self.crowding(stretch)
+        return SLACK * self.whole_s * share * self.crowding(stretch)
+
+    @property
+    def whole_s(self) -> float:
+        """What the control took from its first sample until nothing was in flight."""
+        return self.work_s + self.quiesce_s
 
     def crowding(self, stretch: float) -> float:
         """How many times more crowded the machine is than it was during the control; between 1 and MOST_CROWDING."""
@@ -147,6 +154,15 @@ def takeover_s(times: Times, recovery: Recovery) -> float:
             return reconnect_s + times.claim_timeout_s + 2 * times.sweep_interval_s
 
 
+def recovery_s(times: Times, recovery: Recovery, *, outage_s: float) -> float:
+    """From the fault's end until work goes on everywhere: takeover + the back-off that an outage may have built up.
+
+    Back-off doubles: it is at most the outage again, and one sweep.
+    """
+    backoff_s = 2 * outage_s + times.sweep_interval_s if outage_s else 0.0
+    return takeover_s(times, recovery) + backoff_s
+
+
 def quiesce_deadline_s(
     times: Times,
     recovery: Recovery,
@@ -160,15 +176,13 @@ def quiesce_deadline_s(
     """How long a stack may take, once healed, until nothing is in flight.
 
     `due_s` is how far ahead the phones' last reminders may lie. The deadline is that
-    + takeover + the back-off that an outage may have built up (it doubles: at most the outage again, and one sweep)
-    + the control's own time with slack, longer where the machine is more crowded now (`stretch`). Without a control
-    (the control itself) the bound is what the stack's limits allow: every chunk of 100 samples at its soft limit, on
-    eight children, one after another.
+    + the recovery + the control's own time with slack, longer where the machine is more crowded now (`stretch`).
+    Without a control (the control itself) the bound is what the stack's limits allow: every chunk of 100 samples at its
+    soft limit, on eight children, one after another.
     """
-    backoff_s = 2 * outage_s + times.sweep_interval_s if outage_s else 0.0
     if pace is None:
         return due_s + takeover_s(times, Recovery.HOLDER_CUT_OFF) + times.chunk_soft_limit_s * (samples / 100 / 8 + 1)
-    return due_s + takeover_s(times, recovery) + backoff_s + pace.allowance_s(samples, stretch=stretch)
+    return due_s + recovery_s(times, recovery, outage_s=outage_s) + pace.allowance_s(samples, stretch=stretch)
 
 
 def _rendered(value: float | tuple[float, ...]) -> str:

@@ -22,6 +22,8 @@ from harness.receipt import Receipt
 TABLE: Final = "healthkit_data_record"
 NOBODY: Final = "chaoslab_nobody"
 ARM_TIMEOUT_MS: Final = 300
+CONNECT_TIMEOUT_S: Final = 20
+"""How long the lab's own sessions wait for Postgres: a crowded machine is no reason to end a run."""
 
 _PLANT = f"""
 insert into {TABLE} (user_id, type_id, source_id, chunk_id, hk_uuid, start_at, end_at, value, unit, created_at)
@@ -212,7 +214,7 @@ def _lab_session(dsn: str, *, autocommit: bool) -> psycopg.Connection[tuple[obje
     options = "-c synchronous_commit=local -c idle_in_transaction_session_timeout=0 -c statement_timeout=5000"
     try:
         return psycopg.connect(
-            dsn, autocommit=autocommit, application_name="chaoslab", options=options, connect_timeout=5
+            dsn, autocommit=autocommit, application_name="chaoslab", options=options, connect_timeout=CONNECT_TIMEOUT_S
         )
     except psycopg.OperationalError as error:
         raise LabError(f"the lab's own session could not reach Postgres: {error}") from error

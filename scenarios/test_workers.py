@@ -21,6 +21,9 @@ from scenarios.defects import early_ack, no_requeue, no_sweeper
 WARM = {"worker": {"REMAP_SIGTERM": None}}
 SHORT_STOP_S = 3.5
 """Above the soft window with its margin, and well below the lock timeout that a parked chunk has."""
+LONG_STOP_S = 4 * LAB.stop_timeout_s
+"""So long that a crowded machine has ended a worker before it; what is demanded is the lab's own stop timeout."""
+LONG_STOP = {"STOP_TIMEOUT_S": f"{LONG_STOP_S:g}"}
 
 
 @row(
@@ -29,6 +32,7 @@ SHORT_STOP_S = 3.5
     title="SIGTERM mid-chunk; the chunk ends within the soft window",
     tier=Tier.FAST,
     hold_s=LAB.soft_shutdown_s / 2,
+    spec=StackSpec(env=LONG_STOP, stop_timeout_s=LONG_STOP_S),
     defects=(early_ack.DEFECT.expecting(Kind.LOST),),
 )
 @row(
@@ -36,7 +40,7 @@ SHORT_STOP_S = 3.5
     variant="warm",
     title="SIGTERM mid-chunk under warm shutdown; the chunk ends before the stop timeout",
     hold_s=LAB.soft_shutdown_s / 2,
-    spec=StackSpec(service_env=WARM),
+    spec=StackSpec(service_env=WARM, env=LONG_STOP, stop_timeout_s=LONG_STOP_S),
     defects=(early_ack.DEFECT.expecting(Kind.LOST),),
 )
 def test_w1_stopped_chunk_ends_in_time(x: Experiment) -> None:
@@ -49,10 +53,11 @@ def test_w1_stopped_chunk_ends_in_time(x: Experiment) -> None:
     end = x.stack.exit_of(parked.replica) if x.faulted else None
     x.witness("the worker ended", end)
     if end is not None:
+        bound_s = LAB.stop_timeout_s * x.crowding()
         x.expect(
-            not end.killed and end.took_s < x.times.stop_timeout_s,
+            not end.killed and end.took_s < bound_s,
             otherwise=Kind.UNBOUNDED,
-            summary=f"{parked.replica} took {end.took_s:.1f} s to stop (exit {end.code})",
+            summary=f"{parked.replica} took {end.took_s:.1f} s to stop (exit {end.code}); the bound is {bound_s:.1f} s",
             ids={"service": parked.replica},
         )
     expect_executions(x, parked, 1)

@@ -10,6 +10,7 @@ from psycopg import sql
 
 from harness.drivers.protocol import Stack
 from harness.errors import LabError
+from harness.tripwire import CONNECT_TIMEOUT_S
 
 ARM_TIMEOUT_MS: Final = 5_000
 """How long the lab itself waits for a lock; meanwhile everybody else queues behind it."""
@@ -190,5 +191,9 @@ def _session(stack: Stack, *, autocommit: bool = True) -> psycopg.Connection[tup
     """A session of the lab's own, past the links; no timeout of the server's ends it."""
     options = "-c synchronous_commit=local -c idle_in_transaction_session_timeout=0"
     return psycopg.connect(
-        stack.dsn(), autocommit=autocommit, application_name="chaoslab", options=options, connect_timeout=5
+        stack.dsn(),
+        autocommit=autocommit,
+        application_name="chaoslab",
+        options=options,
+        connect_timeout=CONNECT_TIMEOUT_S,
     )
