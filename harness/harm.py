@@ -12,7 +12,7 @@ from harness.errors import HealFailed, Inconclusive, LabError, WaitTimeout
 from harness.faults.fault import Fault
 from harness.receipt import Injected, Receipt
 
-HEAL_TIMEOUT_S = 60.0
+HEAL_TIMEOUT_S = 120.0
 
 
 @dataclass(slots=True)
