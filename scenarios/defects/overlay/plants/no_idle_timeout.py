@@ -1,4 +1,4 @@
-"""Postgres lets a session be idle inside a transaction for as long as it likes: its default."""
+"""Postgres lets a transaction stay open, and its client silent, for as long as they like: its defaults."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ def _never_end_idle_transactions(migrate_stack: Any) -> None:
     settings_of = migrate_stack.role_settings
 
     def role_settings(settings: Any) -> dict[str, float]:
-        return {**settings_of(settings), "idle_in_transaction_session_timeout": 0.0}
+        without = {"idle_in_transaction_session_timeout": 0.0, "transaction_timeout": 0.0}
+        return {**settings_of(settings), **without}
 
     migrate_stack.role_settings = role_settings
 
