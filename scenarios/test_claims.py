@@ -1,19 +1,28 @@
-"""W12: who holds a chunk's claim, when its holder stands still."""
+"""W12 and W14: who holds a chunk's claim, when its holder stands still or the chunk is delivered twice."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from harness.anomaly import Kind
 from harness.clock import wait_for
-from harness.demands import expect_executions, expect_loud
-from harness.errors import WaitTimeout
+from harness.demands import expect_executions, expect_loud, lines_about
+from harness.errors import Inconclusive, WaitTimeout
 from harness.experiment import Experiment
 from harness.faults.child import FreezeChild
+from harness.faults.redelivery import RedeliverMessage
 from harness.harm import Live
 from harness.row import row
-from harness.times import Recovery
+from harness.times import LAB, Recovery
 from harness.tripwire import Parked
 from harness.witness import claim_history
-from scenarios.defects import no_time_limits
+from scenarios.defects import claim_not_exclusive, no_time_limits
+
+AGE_S = LAB.sweep_interval_s + 0.5
+"""Until a claim, first seen parked, is older than one sweep."""
+REDELIVERED_S = 2.0
+"""Until copies of a message are delivered; and again until they are refused. Both while a tripwire holds."""
 
 
 @row(
@@ -32,6 +41,79 @@ def test_w12_child_never_comes_back(x: Experiment) -> None:
     expect_loud(x, "log:worker_lost", names=(parked.point.batch_id,))
     expect_executions(x, parked, 2 if x.faulted else 1)
     _expect_interruptions(x, parked, 1)
+
+
+@row(
+    "W14",
+    title="one message delivered to two workers at once, mid-chunk",
+    hold_s=AGE_S + 2 * REDELIVERED_S,
+    defects=(claim_not_exclusive.DEFECT.expecting(Kind.WRONG_ACCOUNTING),),
+)
+def test_w14_delivered_twice_at_once(x: Experiment) -> None:
+    """The chunk runs once, where it is; every second delivery is a counted no-op."""
+    parked = x.park_chunk()
+    _await_age(x, parked)
+    refused = _refusals(x)
+    again = RedeliverMessage(parked.point.batch_id, parked.point.chunk_index, bite_timeout_s=REDELIVERED_S)
+    x.inject(again)
+    _see_refused(x, parked, copies=again.copies, before=refused)
+    x.release(parked)
+    expect_executions(x, parked, 1)
+    _expect_interruptions(x, parked, 0)
+
+
+def _await_age(x: Experiment, parked: Parked) -> None:
+    """Wait until the claim is older than one sweep, in Postgres's own time.
+
+    Younger ones are shielded by what lives no longer than that: a lock in Redis, and that nobody asks after them.
+    """
+    if not x.faulted:
+        return
+    sql = (
+        f"SELECT 1 FROM healthkit_import_chunk WHERE batch_id = '{parked.point.batch_id}' "
+        f"AND chunk_index = {parked.point.chunk_index} "
+        f"AND claimed_at < clock_timestamp() - {x.times.sweep_interval_s} * interval '1 second'"
+    )
+    try:
+        wait_for(lambda: x.sql(sql), awaiting="the claim older than one sweep", timeout_s=AGE_S)
+    except WaitTimeout as error:
+        raise Inconclusive(str(error)) from error
+
+
+def _refusals(x: Experiment) -> int:
+    """How many deliveries the app has counted as no-ops."""
+    found = x.sql("SELECT coalesce(sum(value), 0) FROM healthkit_counter WHERE name = 'claims_refused'")
+    return int(found[0][0])
+
+
+def _see_refused(x: Experiment, parked: Parked, *, copies: int, before: int) -> None:
+    """While the chunk is in work: other deliveries of it reached another worker, and each is counted and logged."""
+    if not x.faulted:
+        return
+    others = [each for each in x.stack.replicas("worker") if each != parked.replica]
+
+    def lines(*events: str, of: Iterable[str]) -> list[dict[str, Any]]:
+        return [line for each in of for line in lines_about(x, parked, *events, replica=each)]
+
+    def refused() -> int:
+        return len(lines("claim_refused", of=(parked.replica, *others)))
+
+    try:
+        wait_for(
+            lambda: _refusals(x) >= before + copies and refused() >= copies,
+            awaiting=f"{copies} refused deliveries",
+            timeout_s=REDELIVERED_S,
+        )
+    except WaitTimeout as error:
+        x.phases.note(str(error))
+    counted, logged = _refusals(x) - before, refused()
+    x.witness("delivered to another worker while in work", lines("claim_refused", "chunk_started", of=others)[:1])
+    x.expect(
+        counted >= copies and logged >= copies,
+        otherwise=Kind.WRONG_ACCOUNTING,
+        summary=f"{copies} more deliveries of a chunk in work: {counted} counted and {logged} logged as no-ops",
+        ids={"batch": parked.point.batch_id, "chunk": str(parked.point.chunk_index)},
+    )
 
 
 def _expect_done_meanwhile(x: Experiment, parked: Parked, live: Live | None, *, within_s: float) -> None:
