@@ -1,28 +1,72 @@
-"""W12 and W14: who holds a chunk's claim, when its holder stands still or the chunk is delivered twice."""
+"""W10, W12 and W14: who holds a chunk's claim, when its holder stands still or the chunk is delivered twice."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterable
 from typing import Any
 
 from harness.anomaly import Kind
 from harness.clock import wait_for
-from harness.demands import expect_executions, expect_loud, lines_about
+from harness.demands import expect_executions, expect_loud, expect_taken_over, lines_about
 from harness.errors import Inconclusive, WaitTimeout
 from harness.experiment import Experiment
 from harness.faults.child import FreezeChild
+from harness.faults.network import HarmLink
+from harness.faults.process import FreezeReplica
 from harness.faults.redelivery import RedeliverMessage
 from harness.harm import Live
+from harness.links.toxics import HalfOpen
 from harness.row import row
 from harness.times import LAB, Recovery
 from harness.tripwire import Parked
 from harness.witness import claim_history
-from scenarios.defects import claim_not_exclusive, no_time_limits
+from scenarios.defects import claim_not_exclusive, no_idle_timeout, no_time_limits
 
 AGE_S = LAB.sweep_interval_s + 0.5
 """Until a claim, first seen parked, is older than one sweep."""
 REDELIVERED_S = 2.0
 """Until copies of a message are delivered; and again until they are refused. Both while a tripwire holds."""
+
+
+@row(
+    "W10",
+    variant="frozen",
+    title="a worker frozen whole with half a chunk written; thawed when another has done the chunk",
+    recovery=Recovery.HOLDER_CUT_OFF,
+    defects=(no_idle_timeout.DEFECT.expecting(Kind.LATE),),
+)
+def test_w10_frozen(x: Experiment) -> None:
+    """Another worker does the chunk meanwhile; what the zombie then wants to commit is refused."""
+    parked = x.park_chunk()
+    frozen = x.inject(FreezeReplica(parked.replica))
+    x.release(parked)
+    _see_open_transaction(x, parked)
+    _expect_done_meanwhile(x, parked, frozen, within_s=x.quiesce_deadline_s())
+    _wake_child(x, parked)
+    x.heal(frozen)
+    expect_loud(x, "log:claim_taken_over", names=(parked.point.batch_id,))
+    expect_executions(x, parked, 2 if x.faulted else 1)
+    _expect_interruptions(x, parked, 1)
+
+
+@row(
+    "W10",
+    variant="cut",
+    title="half-open: the workers' connections to Postgres go silent with half a chunk written, new ones pass",
+    recovery=Recovery.HOLDER_CUT_OFF,
+    defects=(no_idle_timeout.DEFECT.expecting(Kind.LATE),),
+)
+def test_w10_cut_off(x: Experiment) -> None:
+    """The chunk is done again although neither its holder nor Postgres was told that they lost each other."""
+    parked = x.park_chunk()
+    cut = x.inject(HarmLink("worker", "postgres", HalfOpen()))
+    x.release(parked)
+    _see_open_transaction(x, parked)
+    _expect_done_meanwhile(x, parked, cut, within_s=x.quiesce_deadline_s())
+    x.heal(cut)
+    expect_loud(x, "log:chunk_released", "log:claim_taken_over", names=(parked.point.batch_id,))
+    expect_taken_over(x, parked)
 
 
 @row(
@@ -112,6 +156,48 @@ def _see_refused(x: Experiment, parked: Parked, *, copies: int, before: int) -> 
         counted >= copies and logged >= copies,
         otherwise=Kind.WRONG_ACCOUNTING,
         summary=f"{copies} more deliveries of a chunk in work: {counted} counted and {logged} logged as no-ops",
+        ids={"batch": parked.point.batch_id, "chunk": str(parked.point.chunk_index)},
+    )
+
+
+def _see_open_transaction(x: Experiment, parked: Parked) -> None:
+    """Postgres has written what the holder told it to, and waits for it to go on."""
+    if not x.faulted:
+        return
+    sql = (
+        "SELECT application_name, state, backend_xid::text FROM pg_stat_activity "
+        f"WHERE pid = {parked.backend_pid} AND state = 'idle in transaction' AND backend_xid IS NOT NULL"
+    )
+    try:
+        found = wait_for(
+            lambda: x.sql(sql), awaiting="Postgres to wait for the holder", timeout_s=x.times.statement_timeout_s
+        )
+    except WaitTimeout as error:
+        raise Inconclusive(str(error)) from error
+    x.witness("Postgres waits for the holder, inside its transaction", found)
+
+
+def _wake_child(x: Experiment, parked: Parked) -> None:
+    """Let the zombie child go on before its main process, which would end it for having passed its time limit."""
+    if not x.faulted:
+        return
+    ends = ("claim_lost", "database_unavailable", "chunk_finished")
+    known = len(lines_about(x, parked, *ends, replica=parked.replica))
+    x.stack.signal_process(parked.replica, parked.pid, signal.SIGCONT)
+    try:
+        lines = wait_for(
+            lambda: lines_about(x, parked, *ends, replica=parked.replica)[known:],
+            awaiting="a word of the zombie",
+            timeout_s=x.times.chunk_hard_limit_s,
+        )
+    except WaitTimeout as error:
+        x.phases.note(str(error))
+        lines = []
+    x.witness("the zombie went on and was refused", lines)
+    x.expect(
+        all(line["event"] != "chunk_finished" for line in lines),
+        otherwise=Kind.WRONG_ACCOUNTING,
+        summary=f"{parked.replica} committed chunk {parked.point.chunk_index} after it had lost its claim",
         ids={"batch": parked.point.batch_id, "chunk": str(parked.point.chunk_index)},
     )
 
