@@ -72,14 +72,7 @@ def expect_start_line(x: Experiment, parked: Parked) -> None:
     """The log of the killed worker holds the line with which it started the chunk."""
     if not x.faulted:
         return
-    lines = [
-        line
-        for text in x.stack.logs(parked.replica)
-        if "chunk_started" in text
-        and (line := _parsed(text)).get("event") == "chunk_started"
-        and line.get("batch") == parked.point.batch_id
-        and line.get("chunk") == parked.point.chunk_index
-    ]
+    lines = lines_about(x, parked, "chunk_started", replica=parked.replica)
     x.expect(
         bool(lines),
         otherwise=Kind.SILENT,
@@ -87,6 +80,18 @@ def expect_start_line(x: Experiment, parked: Parked) -> None:
         ids={"batch": parked.point.batch_id, "chunk": str(parked.point.chunk_index)},
     )
     x.witness("start line of the killed chunk", lines[:1])
+
+
+def lines_about(x: Experiment, parked: Parked, *events: str, replica: str) -> list[dict[str, Any]]:
+    """What this replica's log says about the chunk under these events, oldest first."""
+    return [
+        line
+        for text in x.stack.logs(replica)
+        if parked.point.batch_id in text
+        and (line := _parsed(text)).get("event") in events
+        and line.get("batch") == parked.point.batch_id
+        and line.get("chunk") == parked.point.chunk_index
+    ]
 
 
 def expect_healthy(x: Experiment, replica: str, *, after: str) -> None:

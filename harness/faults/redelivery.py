@@ -1,0 +1,111 @@
+"""A message that is delivered again while its first delivery is still in work: brokers promise *at least once*.
+
+It happens when a visibility timeout is too short, when unacked messages are restored, when something publishes twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+import redis
+
+from harness.broker_view import connect
+from harness.drivers.protocol import Stack
+from harness.errors import Inconclusive
+from harness.witness import message_of
+
+QUEUE: Final = "default"
+UNACKED: Final = "unacked"
+
+
+@dataclass(slots=True)
+class RedeliverMessage:
+    """Puts copies of one unacked message into its queue, all at once: same headers, same body, tags of their own.
+
+    Blast radius: that task, which as many workers get while the first one still runs it. Heals by taking back copies
+    that nobody has popped; what was delivered cannot be undone.
+    """
+
+    batch: str
+    chunk: int
+    copies: int = 4
+    target: str = "redis"
+    source: str = "LRANGE of the queue and HGETALL unacked, read in one transaction past the links"
+    bite_timeout_s: float = 2.0
+    name: str = "redeliver_message"
+    _first: str = field(default="", repr=False)
+    _tags: frozenset[str] = field(default=frozenset(), repr=False)
+
+    def look(self, stack: Stack) -> str:
+        """Where the first delivery and the copies are. Those that are in neither place were delivered and acked."""
+        with connect(stack.redis_url()) as client:
+            queued, unacked = _places(client)
+        first = self._first or next(iter(self._tags_in(unacked)), "")
+        where = "unacked" if first in unacked else "not unacked"
+        waiting, at_work = self._tags & queued.keys(), self._tags & unacked.keys()
+        acked = len(self._tags) - len(waiting) - len(at_work)
+        return (
+            f"chunk {self.chunk} of {self.batch}: first delivery {where}; {len(self._tags)} copies: "
+            f"{len(waiting)} queued, {len(at_work)} delivered, {acked} delivered and acked"
+        )
+
+    def inject(self, stack: Stack) -> None:
+        """Copy. Raises: Inconclusive when no such message is in work."""
+        with connect(stack.redis_url()) as client:
+            _, unacked = _places(client)
+            found = self._tags_in(unacked)
+            if not found:
+                raise Inconclusive(
+                    f"no unacked message of chunk {self.chunk} of {self.batch}: nothing to deliver again"
+                )
+            self._first = found[0]
+            copies = [_copy(unacked[self._first], tag=f"{self._first}-{n}") for n in range(1, self.copies + 1)]
+            self._tags = frozenset(_tag(each) for each in copies)
+            client.lpush(QUEUE, *copies)
+
+    def has_bitten(self, *, before: str, now: str) -> bool:
+        """Every copy is with a worker or was, and the first delivery is not acked: somebody still works on it."""
+        return before != now and "first delivery unacked" in now and f"; {self.copies} copies: 0 queued" in now
+
+    def heal(self, stack: Stack) -> None:
+        """Take back what nobody popped."""
+        with connect(stack.redis_url()) as client:
+            queued, _ = _places(client)
+            for tag in self._tags & queued.keys():
+                client.lrem(QUEUE, 0, queued[tag].decode())
+
+    def is_whole(self, stack: Stack) -> bool:
+        """No copy waits."""
+        with connect(stack.redis_url()) as client:
+            queued, _ = _places(client)
+        return not self._tags & queued.keys()
+
+    def _tags_in(self, unacked: dict[str, bytes]) -> list[str]:
+        return [
+            tag
+            for tag, raw in unacked.items()
+            if (message := message_of(QUEUE, raw.decode())) is not None
+            and message.headers.get("batch") == self.batch
+            and message.headers.get("chunk") == str(self.chunk)
+        ]
+
+
+def _places(client: redis.Redis) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """Raw messages by their delivery tag: those in the queue, those that are unacked; of one moment."""
+    pipe: Any = client.pipeline(transaction=True)
+    queued, entries = pipe.lrange(QUEUE, 0, -1).hvals(UNACKED).execute()
+    # An unacked entry is [message, exchange, routing key].
+    unacked = [orjson.dumps(orjson.loads(entry)[0]) for entry in entries]
+    return {_tag(raw): raw for raw in queued}, {_tag(raw): raw for raw in unacked}
+
+
+def _tag(raw: bytes) -> str:
+    return str(orjson.loads(raw)["properties"]["delivery_tag"])
+
+
+def _copy(raw: bytes, *, tag: str) -> bytes:
+    message = orjson.loads(raw)
+    message["properties"]["delivery_tag"] = tag
+    return orjson.dumps(message)
