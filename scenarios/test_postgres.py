@@ -7,18 +7,41 @@ from http import HTTPStatus
 import orjson
 
 from harness.anomaly import Kind
-from harness.demands import await_imports, expect_loud, expect_taken_over
+from harness.demands import await_imports, expect_executions, expect_loud, expect_taken_over
 from harness.drivers.protocol import StackSpec
 from harness.experiment import Experiment
 from harness.faults.database import LockTable, TerminateSessions
+from harness.faults.postgres import KillPostgres
 from harness.ledger import OPS_FILE
 from harness.row import row
 from harness.times import Recovery
-from scenarios.defects import acknowledged_unsaved, swallowed_database_errors
+from scenarios.defects import acknowledged_unsaved, done_before_written, swallowed_database_errors
 
+OUTAGE_S = 2.0
+RECOVERED = "automatic recovery in progress"
+"""Postgres' own words for a start after a crash."""
 LOCK_TIMEOUT_S = 2.0
 LOCKED_S = 2 * LOCK_TIMEOUT_S + 1.5
 """A claim is tried twice before a delivery gives up; then some."""
+
+
+@row(
+    "P1",
+    title="Postgres killed mid-chunk, restarted on what it left",
+    recovery=Recovery.STORE_AWAY,
+    defects=(done_before_written.DEFECT.expecting(Kind.LOST),),
+)
+def test_p1_postgres_killed(x: Experiment) -> None:
+    """The tripwire goes with it. After crash recovery the chunk is run again, once; that was not the chunk's fault."""
+    parked = x.park_chunk()
+    killed = x.inject(KillPostgres())
+    x.hold(OUTAGE_S)
+    x.heal(killed)
+    x.release(parked)
+    x.witness("Postgres recovered", [line for line in x.stack.logs("postgres") if RECOVERED in line][:1])
+    expect_loud(x, "log:database_unavailable", names=(parked.point.batch_id,))
+    expect_executions(x, parked, 2 if x.faulted else 1)
+    expect_taken_over(x, parked)
 
 
 @row(
