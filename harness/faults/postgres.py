@@ -8,7 +8,7 @@ from typing import Final, LiteralString
 import psycopg
 
 from harness.drivers.protocol import Stack, State
-from harness.faults.process import described
+from harness.faults.process import FreezeReplica, described
 
 PROBE_TIMEOUT_S: Final = 2
 _INCARNATION: LiteralString = "SELECT pg_postmaster_start_time()::text"
@@ -59,6 +59,40 @@ class KillPostgres:
         """Start it again unless it runs."""
         if not stack.processes(self.target):
             stack.start_replica(self.target)
+
+    def is_whole(self, stack: Stack) -> bool:
+        """It answers."""
+        return stack.state(self.target) is State.HEALTHY
+
+
+@dataclass(frozen=True, slots=True)
+class FreezePostgres:
+    """SIGSTOP to Postgres and all its backends: connections stay open and are accepted, nothing answers.
+
+    Blast radius: whoever waits for an answer without a bound of his own, since the server's timeouts do not run. Heals
+    by SIGCONT; what was sent meanwhile is done then, also for clients that have given up.
+    """
+
+    target: str = "postgres"
+    source: str = "process states, and a query past the links"
+    bite_timeout_s: float = 5.0
+    name: str = "freeze_postgres"
+
+    def look(self, stack: Stack) -> str:
+        """States of its processes, and whether it answers."""
+        return f"{FreezeReplica(self.target).look(stack)}; {incarnation(stack)}"
+
+    def inject(self, stack: Stack) -> None:
+        """Stop them all."""
+        stack.freeze(self.target)
+
+    def has_bitten(self, *, before: str, now: str) -> bool:
+        """Answered before, and does not now that its processes are stopped."""
+        return "; answers" in before and "; no answer" in now and not now.startswith("0 of")
+
+    def heal(self, stack: Stack) -> None:
+        """Let them go on."""
+        stack.thaw(self.target)
 
     def is_whole(self, stack: Stack) -> bool:
         """It answers."""

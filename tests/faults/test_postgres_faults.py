@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
 import psycopg
@@ -13,9 +14,10 @@ from harness.drivers import embedded_postgres
 from harness.drivers.embedded import RunningPostgres, running_postgres
 from harness.drivers.process_group import ProcessGroup
 from harness.drivers.protocol import Exit, Process, Stack, State
-from harness.faults.postgres import KillPostgres, incarnation
+from harness.faults.postgres import FreezePostgres, KillPostgres, incarnation
 
 PATIENCE_S = 30.0
+SILENCE_S = 0.5
 
 
 class OnlyServer:
@@ -34,6 +36,12 @@ class OnlyServer:
     def start_replica(self, _name: str) -> None:
         self._group.start(self._running.launch)
         wait_for(lambda: embedded_postgres.answers(self.dsn()), awaiting="Postgres to recover", timeout_s=PATIENCE_S)
+
+    def freeze(self, _name: str) -> None:
+        self._group.freeze()
+
+    def thaw(self, _name: str) -> None:
+        self._group.thaw()
 
     def processes(self, _name: str) -> tuple[Process, ...]:
         return self._group.members()
@@ -78,3 +86,23 @@ def test_killed_it_loses_what_was_open_and_recovers_what_was_committed(stack: St
     assert incarnation(stack) not in before
     with psycopg.connect(stack.dsn(), autocommit=True) as session:
         assert session.execute("select id from kept").fetchall() == [(1,)]
+
+
+def test_frozen_it_takes_connections_and_answers_nobody_until_thawed(stack: Stack) -> None:
+    fault = FreezePostgres()
+    before = fault.look(stack)
+    assert not fault.has_bitten(before=before, now=before)
+    with psycopg.connect(stack.dsn(), autocommit=True) as session, ThreadPoolExecutor(1) as pool:
+        fault.inject(stack)
+        try:
+            assert fault.has_bitten(before=before, now=fault.look(stack))
+            assert not fault.is_whole(stack)
+            answer = pool.submit(session.execute, "select 1")
+            with pytest.raises(TimeoutError):
+                answer.result(timeout=SILENCE_S)
+        finally:
+            fault.heal(stack)
+            fault.heal(stack)
+        assert answer.result(timeout=PATIENCE_S).fetchone() == (1,)
+    assert fault.is_whole(stack)
+    assert incarnation(stack) in before
