@@ -6,6 +6,7 @@ Demands about the end state are noted now and held against the rows after quiesc
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ import redis
 from harness.anomaly import Kind
 from harness.clock import wait_for
 from harness.drivers.protocol import State
+from harness.drivers.service_health import CHECK_TIMEOUT_S
 from harness.errors import Inconclusive, WaitTimeout
 from harness.evidence import Bound, LoudSignal
 from harness.experiment import Experiment
@@ -113,6 +115,29 @@ def expect_healthy(x: Experiment, replica: str, *, after: str) -> None:
         summary=f"{replica} is {state.value} after {after}: {x.stack.exit_of(replica)}",
         ids={"service": replica},
     )
+
+
+def expect_unfit(x: Experiment, replica: str, *, bound_s: float) -> None:
+    """Within `bound_s` the replica's own health check must say that it is not fit, though all its processes are there.
+
+    The bound is what the check is told to tolerate; running it may take as long again as any check may.
+    """
+    if not x.faulted:
+        return
+    begun = time.monotonic()
+    try:
+        wait_for(
+            lambda: not x.stack.is_fit(replica),
+            awaiting=f"{replica} to fail its health check",
+            timeout_s=bound_s + CHECK_TIMEOUT_S,
+        )
+    except WaitTimeout:
+        summary = f"{replica} passes its own health check {time.monotonic() - begun:.0f} s after it went dumb"
+        x.expect(False, otherwise=Kind.SILENT, summary=summary, ids={"service": replica})
+    else:
+        x.recovery_s["unfit_after"] = time.monotonic() - begun
+    there = [each.command for each in x.stack.processes(replica)]
+    x.witness(f"processes of {replica} that were there all the while", there)
 
 
 def await_imports(x: Experiment) -> None:

@@ -45,6 +45,32 @@ def late_ticks(
     return found
 
 
+def doubled_ticks(published: Sequence[Published], *, since: datetime | None) -> list[Anomaly]:
+    """Ticks that somebody published after `since` although they had been before: a second beat ticks beside the leader.
+
+    `since` None: there was nothing to look for. What the broker itself delivers again is no publish.
+    """
+    if since is None:
+        return []
+    seen: set[str] = set()
+    doubled: dict[str, Published] = {}
+    for each in sorted(published, key=_at):
+        tick = each.headers.get("tick")
+        if tick is None or each.redelivered:
+            continue
+        if tick in seen and _at(each) > since:
+            doubled[tick] = each
+        seen.add(tick)
+    return [
+        Anomaly(
+            kind=Kind.DUPLICATED,
+            summary=f"tick {tick} ({each.task}) was published again at {each.at}",
+            ids={"tick": tick, "task": each.task},
+        )
+        for tick, each in doubled.items()
+    ]
+
+
 def leader(stack: Stack) -> str:
     """The beat that holds the lease; the only one there is when the scheduler keeps none.
 

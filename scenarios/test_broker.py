@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from harness.anomaly import Kind
-from harness.demands import await_waiting_messages, expect_alarm, expect_loud
+from harness.demands import await_imports, await_waiting_messages, expect_alarm, expect_loud
 from harness.experiment import Experiment
-from harness.faults.broker import FreezeRedis, KillRedis
+from harness.faults.broker import FillRedis, FreezeRedis, KillRedis
 from harness.faults.network import HarmLink
 from harness.faults.process import FreezeReplica
 from harness.faults.slow_link import SlowLink
 from harness.links.toxics import HalfOpen, Latency, Slicer
 from harness.row import Load, Tier, row
 from harness.times import LAB, Recovery
-from scenarios.defects import deaf_worker, impatient_no_sweeper, no_sweeper, no_timeouts, no_timeouts_no_sweeper
+from scenarios.defects import (
+    deaf_worker,
+    impatient_no_sweeper,
+    no_sweeper,
+    no_timeouts,
+    no_timeouts_no_sweeper,
+    publish_errors_ignored,
+)
 
 OUTAGE_S = 2.0
 REQUEST_BOUND_S = LAB.publish_bound_s + LAB.broker_connect_timeout_s + 2 * LAB.broker_read_timeout_s
@@ -21,6 +28,7 @@ FREEZE_S = REQUEST_BOUND_S + 3.0
 SILENCE_S = 2 * LAB.broker_read_timeout_s
 SLOWNESS = (Latency(0.3, 0.1), Slicer(512))
 SLOW_S = 15.0
+FULL_S = 5.0
 OLD_DAYS = 30
 """Imports are as good as new when they are old: a phone may have been offline half-way through its upload."""
 WAITING = 3
@@ -131,3 +139,32 @@ def test_b6_slow_redis(x: Experiment) -> None:
     x.work()
     x.hold(SLOW_S)
     x.heal_all()
+
+
+@row(
+    "B8",
+    title="Redis' memory is full under noeviction, while phones upload",
+    recovery=Recovery.STORE_AWAY,
+    defects=(publish_errors_ignored.DEFECT.expecting(Kind.LOST),),
+)
+def test_b8_redis_full(x: Experiment) -> None:
+    """Uploads are accepted though no message can be sent; it is loud; all is dispatched once there is room again."""
+    x.work()
+    await_imports(x)
+    full = x.inject(FillRedis())
+    expect_alarm(x, "import_overdue", "queue_without_consumer")
+    x.hold(FULL_S)
+    x.witness("uploads completed while Redis was full", _completed_since(x))
+    x.heal(full)
+    expect_loud(x, "log:publish_failed", names=("maxmemory",))
+
+
+def _completed_since(x: Experiment) -> int:
+    """How many imports were uploaded to their end, and so ought to be dispatched, since the fault; by their rows."""
+    since = x.injected_at()
+    if since is None:
+        return 0
+    ((count,),) = x.sql(
+        f"SELECT count(*) FROM healthkit_import_batch WHERE uploaded_count = chunk_count AND dispatched_at > '{since}'"
+    )
+    return int(count)

@@ -7,18 +7,58 @@ from http import HTTPStatus
 import orjson
 
 from harness.anomaly import Kind
-from harness.demands import await_imports, expect_loud, expect_taken_over
+from harness.demands import await_imports, expect_alarm, expect_executions, expect_loud, expect_taken_over
 from harness.drivers.protocol import StackSpec
 from harness.experiment import Experiment
 from harness.faults.database import LockTable, TerminateSessions
+from harness.faults.postgres import FreezePostgres, KillPostgres
 from harness.ledger import OPS_FILE
 from harness.row import row
 from harness.times import Recovery
-from scenarios.defects import acknowledged_unsaved, swallowed_database_errors
+from scenarios.defects import (
+    acknowledged_unsaved,
+    done_before_written,
+    no_database_timeouts,
+    swallowed_database_errors,
+)
 
+OUTAGE_S = 2.0
+RECOVERED = "automatic recovery in progress"
+"""Postgres' own words for a start after a crash."""
+STATEMENT_TIMEOUT_S = 4.0
+ANSWER_S = 1.25 * STATEMENT_TIMEOUT_S
+"""How long a client waits for an answer: longer than the server's own timeout, so that a server that lives speaks."""
+CONNECT_S = 2.0
+KEPT_S = 2.0
+"""A kept connection is asked first, for at most so long."""
+REQUEST_BOUND_S = ANSWER_S + KEPT_S + CONNECT_S
+FROZEN_S = 2 * (ANSWER_S + CONNECT_S) + 1.0
 LOCK_TIMEOUT_S = 2.0
 LOCKED_S = 2 * LOCK_TIMEOUT_S + 1.5
 """A claim is tried twice before a delivery gives up; then some."""
+
+
+@row(
+    "P1",
+    title="Postgres killed mid-chunk, restarted on what it left",
+    recovery=Recovery.STORE_AWAY,
+    defects=(done_before_written.DEFECT.expecting(Kind.LOST),),
+)
+def test_p1_postgres_killed(x: Experiment) -> None:
+    """The tripwire goes with it. After crash recovery the chunk is run again, once; that was not the chunk's fault."""
+    parked = x.park_chunk()
+    killed = x.inject(KillPostgres())
+    x.hold(OUTAGE_S)
+    x.heal(killed)
+    x.release(parked)
+    expect_loud(x, "log:database_unavailable", names=(parked.point.batch_id,))
+    expect_executions(x, parked, 2 if x.faulted else 1)
+    expect_taken_over(x, parked)
+    x.later.append(lambda: x.witness("Postgres recovered from its log", _recovery_line(x)))
+
+
+def _recovery_line(x: Experiment) -> str | None:
+    return next((line for line in x.stack.logs("postgres") if RECOVERED in line), None)
 
 
 @row(
@@ -34,6 +74,33 @@ def test_p3_sessions_terminated(x: Experiment) -> None:
     x.release(parked)
     expect_loud(x, "log:database_unavailable", names=(parked.point.batch_id,))
     expect_taken_over(x, parked)
+
+
+@row(
+    "P4",
+    title="Postgres frozen for longer than anybody waits for it, while phones upload",
+    recovery=Recovery.STORE_AWAY,
+    spec=StackSpec(
+        env={
+            "STATEMENT_TIMEOUT_S": f"{STATEMENT_TIMEOUT_S:g}",
+            "LOCK_TIMEOUT_S": f"{LOCK_TIMEOUT_S:g}",
+            "DATABASE_CONNECT_TIMEOUT_S": f"{CONNECT_S:g}",
+        }
+    ),
+    defects=(no_database_timeouts.DEFECT.expecting(Kind.UNBOUNDED),),
+)
+def test_p4_postgres_frozen(x: Experiment) -> None:
+    """Requests are refused within their bound and never half accepted, health names the cause, work goes on."""
+    x.request_bound_s = REQUEST_BOUND_S
+    x.work()
+    await_imports(x)
+    frozen = x.inject(FreezePostgres())
+    expect_alarm(x, "database_unreachable")
+    x.hold(FROZEN_S)
+    x.heal(frozen)
+    expect_loud(x, "log:database_unavailable")
+    if x.faulted:
+        x.later.append(lambda: _see_refused_uploads(x))
 
 
 @row(
@@ -56,7 +123,7 @@ def test_p6_table_locked(x: Experiment) -> None:
 
 
 def _see_refused_uploads(x: Experiment) -> None:
-    """Somebody did upload while the table was locked, and was told so; else the row says nothing about uploads."""
+    """Somebody did upload meanwhile, and was told so; else the row says nothing about uploads."""
     with (x.ledger.directory / OPS_FILE).open("rb") as file:
         uploads = [op for op in map(orjson.loads, file) if op["kind"] == "upload_chunk"]
     refused = [

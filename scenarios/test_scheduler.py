@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from harness.anomaly import Kind
 from harness.clock import utc_now
-from harness.demands import expect_loud
+from harness.demands import expect_loud, expect_unfit
 from harness.drivers.protocol import StackSpec
 from harness.experiment import Experiment
-from harness.faults.process import KillReplica
+from harness.faults.process import FreezeReplica, KillReplica
 from harness.faults.schedule import AddBeat
 from harness.row import Load, Tier, row
-from harness.schedule import late_ticks, leader
+from harness.schedule import doubled_ticks, late_ticks, leader
 from harness.times import LAB
-from scenarios.defects import no_standby, stock_beat
+from scenarios.defects import lease_asked_once, no_standby, stock_beat
 
 SOME = Load(phones=4, samples=2_000, planted_phones=2, planted_samples=400)
 WATCHED_S = 10 * LAB.sweep_interval_s
 TAKEOVER_S = LAB.beat_lease_s + LAB.beat_renew_s + 2 * LAB.sweep_interval_s
 """The lease runs out, the standby looks, its first tick falls due and is published."""
+HUNG_S = 3 * LAB.beat_lease_s
+"""Beat's health check calls it hung after three lease times without a round. Longer than a takeover."""
+TWO_BEATS = StackSpec(replicas={"api": 2, "worker": 2, "beat": 2})
 
 
 @row(
@@ -36,7 +39,7 @@ def test_s1_two_beats(x: Experiment) -> None:
     "S2",
     title="the leading beat killed, a standby present",
     load=SOME,
-    spec=StackSpec(replicas={"api": 2, "worker": 2, "beat": 2}),
+    spec=TWO_BEATS,
     defects=(no_standby.DEFECT.expecting(Kind.LATE),),
 )
 def test_s2_leader_killed(x: Experiment) -> None:
@@ -46,3 +49,24 @@ def test_s2_leader_killed(x: Experiment) -> None:
     x.inject(KillReplica(leader(x.stack)))
     x.hold(TAKEOVER_S + WATCHED_S / 2)
     x.anomalies += late_ticks(monitor.published(), bound_s=TAKEOVER_S, since=x.injected_at(), until=utc_now())
+
+
+@row(
+    "S3",
+    title="the leading beat frozen, a standby present; later it goes on",
+    load=SOME,
+    spec=TWO_BEATS,
+    defects=(lease_asked_once.DEFECT.expecting(Kind.DUPLICATED),),
+)
+def test_s3_leader_frozen(x: Experiment) -> None:
+    """Its health check notices, the standby takes over, and when it wakes up it does not tick beside the new leader."""
+    monitor = x.watch_redis()
+    x.work()
+    old = leader(x.stack)
+    frozen = x.inject(FreezeReplica(old))
+    expect_unfit(x, old, bound_s=HUNG_S)
+    x.anomalies += late_ticks(monitor.published(), bound_s=TAKEOVER_S, since=x.injected_at(), until=utc_now())
+    x.heal(frozen)
+    x.hold(WATCHED_S)
+    x.anomalies += doubled_ticks(monitor.published(), since=frozen.injected.healed_at if frozen else None)
+    expect_loud(x, "log:beat_lease_lost", names=(old,))

@@ -176,6 +176,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_BROKER_CONNECTION_RETRY = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+# A Redis that refuses (its memory is full) is waited for like one that is away; by default the worker dies of it.
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 CELERY_BROKER_CONNECTION_TIMEOUT = CONFIG.broker_connect_timeout_s
 CELERY_BROKER_POOL_LIMIT = 10
 # One quick second try, on a fresh connection; anything longer is the sweeper's work (see `backend.publish`).

@@ -178,6 +178,11 @@ class ContainerReplica:
             return State.HEALTHY
         return State.UNHEALTHY if self._has_been_healthy else State.STARTING
 
+    def is_fit(self) -> bool:
+        """What the health check alone says now; False when it is down."""
+        container = self._known()
+        return self._is_running(container) and self._is_healthy(container)
+
     def described(self) -> str:
         """State, exit and log tail, for an error's message."""
         ended = self.exit()

@@ -194,6 +194,10 @@ class ContainersStack:
         """Judged by the service's own health check, after a look at its processes."""
         return self._replica(name).state()
 
+    def is_fit(self, name: str) -> bool:
+        """What the service's own health check alone says, also of a replica that is frozen."""
+        return self._replica(name).is_fit()
+
     def logs(self, name: str) -> Sequence[str]:
         """All lines of all its incarnations, oldest first, without trailing newlines."""
         return self._replica(name).lines()
@@ -254,8 +258,7 @@ class ContainersStack:
         found["postgres"] = str(row[0]) if row is not None else "?"
         found["proxy"] = f"toxiproxy {self._toxiproxy.version()}, tcp_proxy"
         found["engine"] = str(self._client.version()["Version"])
-        found["images"] = self._plan.images.base.origin
-        return {**found, "driver": self.driver}
+        return {**found, "driver": self.driver, "images": self._plan.images.base.origin}
 
     # --- inside -----------------------------------------------------------------------------------------------------
 

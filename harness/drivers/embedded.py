@@ -29,9 +29,10 @@ STOP_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class RunningPostgres:
-    """A Postgres of one's own; `group` can kill, freeze and thaw it."""
+    """A Postgres of one's own; `group` can kill, freeze and thaw it, and start it again by `launch`."""
 
     group: ProcessGroup
+    launch: Launch
     port: int
     password: str
     log: Path
@@ -61,16 +62,15 @@ def running_postgres() -> Iterator[RunningPostgres]:
         home.give(data.parent)
         journal.note("postgres", data=str(data))
         group = ProcessGroup("postgres", journal=journal)
-        running = RunningPostgres(group=group, port=port, password=template.password, log=directory / "postgres.log")
-        group.start(
-            Launch(
-                command=embedded_postgres.server_command(template.install, data=data, port=port),
-                env=_env(journal.lab),
-                directory=data.parent,
-                log=running.log,
-                user=home.user,
-            )
+        launch = Launch(
+            command=embedded_postgres.server_command(template.install, data=data, port=port),
+            env=_env(journal.lab),
+            directory=data.parent,
+            log=directory / "postgres.log",
+            user=home.user,
         )
+        running = RunningPostgres(group=group, launch=launch, port=port, password=template.password, log=launch.log)
+        group.start(launch)
         try:
             _await_answer("Postgres", group=group, log=running.log, url=running.dsn())
             yield running

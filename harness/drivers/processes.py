@@ -225,6 +225,10 @@ class ProcessesStack:
             return State.HEALTHY
         return State.UNHEALTHY if replica.has_been_healthy else State.STARTING
 
+    def is_fit(self, name: str) -> bool:
+        """What the service's own health check alone says, also of a replica that is frozen."""
+        return self._is_healthy(name, self._replica(name).service)
+
     def logs(self, name: str) -> Sequence[str]:
         """All lines of all its incarnations, oldest first, without trailing newlines."""
         path = self._logs / f"{name}.log"

@@ -156,6 +156,9 @@ class Stack(Protocol):
     def state(self, name: str) -> State:
         """Judged by the service's own health check (api: /health/; worker, beat: their commands; stores: a ping)."""
 
+    def is_fit(self, name: str) -> bool:
+        """What the service's own health check alone says, also of a replica that is frozen."""
+
     def logs(self, name: str) -> Sequence[str]:
         """All lines of all its incarnations, oldest first, without trailing newlines."""
 

@@ -1,16 +1,22 @@
-"""Faults of the broker: killed with or without its data, frozen, flushed, and a message popped but noted nowhere."""
+"""Faults of the broker: killed with or without its data, frozen, flushed, full."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import redis
 
 from harness.drivers.protocol import Stack, State
+from harness.errors import LabError
 from harness.faults.process import FreezeReplica, described
 
 PING_TIMEOUT_S = 0.5
+TIMEOUT_S: Final = 2.0
+PROBE: Final = "chaoslab:probe"
+SAFE_POLICY: Final = "noeviction"
+FULL: Final = "1"
+"""A limit of one byte: whatever Redis holds, it holds too much."""
 
 
 def ping(stack: Stack) -> str:
@@ -146,3 +152,55 @@ class FlushRedis:
     def is_whole(self, stack: Stack) -> bool:
         """It answers."""
         return ping(stack) == "PONG"
+
+
+@dataclass(slots=True)
+class FillRedis:
+    """A memory limit below what is used, under noeviction: reads, pops and deletions go on, writes are refused.
+
+    Blast radius: publishing, the notes of messages in work, counters, locks, codes. Heals by setting the old limit.
+    """
+
+    target: str = "redis"
+    source: str = "CONFIG GET maxmemory, and a write of the lab's own, past the links"
+    bite_timeout_s: float = 2.0
+    name: str = "fill_redis"
+    _limit: str | None = field(default=None, repr=False)
+
+    def look(self, stack: Stack) -> str:
+        """The limit, and whether a write is taken."""
+        with _client(stack) as client:
+            limit = client.config_get("maxmemory")["maxmemory"]
+            try:
+                client.set(PROBE, "1")
+                client.delete(PROBE)
+            except redis.OutOfMemoryError as error:
+                return f"limit {limit} bytes; a write is refused ({error})"
+        return f"limit {limit} bytes; a write is taken"
+
+    def inject(self, stack: Stack) -> None:
+        """Lower the limit. Raises: LabError where that would evict rather than refuse."""
+        with _client(stack) as client:
+            policy = client.config_get("maxmemory-policy")["maxmemory-policy"]
+            if policy != SAFE_POLICY:
+                raise LabError(f"a full Redis would evict: maxmemory-policy is {policy}, expected {SAFE_POLICY}")
+            self._limit = client.config_get("maxmemory")["maxmemory"]
+            client.config_set("maxmemory", FULL)
+
+    def has_bitten(self, *, before: str, now: str) -> bool:
+        """Taken before, refused now."""
+        return before.endswith("is taken") and "is refused" in now
+
+    def heal(self, stack: Stack) -> None:
+        """The limit of before."""
+        if self._limit is not None:
+            with _client(stack) as client:
+                client.config_set("maxmemory", self._limit)
+
+    def is_whole(self, stack: Stack) -> bool:
+        """A write is taken."""
+        return self.look(stack).endswith("is taken")
+
+
+def _client(stack: Stack) -> Any:
+    return redis.Redis.from_url(stack.redis_url(), socket_timeout=TIMEOUT_S, decode_responses=True)

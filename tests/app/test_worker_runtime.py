@@ -153,6 +153,29 @@ def test_acks_that_a_frozen_broker_did_not_take_block_nothing(tmp_path: Path, ma
 
 
 @needs_stores
+def test_a_message_that_a_full_broker_cannot_note_ends_no_worker(
+    tmp_path: Path, marks: Path, broker: redis.Redis
+) -> None:
+    """It is popped, and its note as unacked is refused: with Celery's defaults the worker dies of that."""
+    with worker(name="w", directory=tmp_path) as running:
+        running.send(signal.SIGSTOP)
+        try:
+            # The stopped worker waits in BRPOP, so Redis hands it over at once.
+            assert publish("tests.note", ("popped",))
+            broker.config_set("maxmemory", "1")
+        finally:
+            running.send(signal.SIGCONT)
+        try:
+            running.await_event("broker_lost")
+        finally:
+            broker.config_set("maxmemory", "0")
+        running.await_event("broker_regained")
+        assert publish("tests.note", ("heard",))
+        await_mark(marks, "heard", by=running)
+        assert running.process.poll() is None
+
+
+@needs_stores
 def test_worker_refuses_to_be_a_scheduler_too(tmp_path: Path) -> None:
     with service("celery", "-A", "backend", "worker", "-B", name="w", directory=tmp_path) as refused:
         status, _ = refused.await_end()

@@ -146,6 +146,17 @@ def test_freeze_stops_every_process_and_thaw_wakes_them(stack: Stack) -> None:
     await_state(stack, "worker-1", State.HEALTHY)
 
 
+def test_a_frozen_beat_is_asked_by_its_own_health_check(stack: Stack) -> None:
+    assert stack.is_fit("beat-1")
+    stack.freeze("beat-1")
+    try:
+        wait_for(lambda: not stack.is_fit("beat-1"), awaiting="beat to count as hung", timeout_s=PATIENCE_S)
+        assert stack.state("beat-1") is State.FROZEN
+    finally:
+        stack.thaw("beat-1")
+    await_state(stack, "beat-1", State.HEALTHY)
+
+
 def test_a_frozen_api_accepts_and_does_not_answer(stack: Stack) -> None:
     stack.freeze("api-2")
     try:

@@ -82,6 +82,18 @@ def test_a_worker_is_parked_named_and_let_go(dsn: str) -> None:
     assert records(dsn) == 3
 
 
+def test_a_tripwire_whose_sessions_are_gone_is_still_let_go(dsn: str) -> None:
+    tripwire = MidChunk(dsn, POINT)
+    importer = Importer(dsn)
+    tripwire.wait_until_parked(timeout_s=60)
+    with psycopg.connect(dsn, autocommit=True) as session:
+        session.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'chaoslab'")
+    tripwire.release()
+    tripwire.release()
+    importer.end()
+    assert records(dsn) == 3
+
+
 def test_nobody_parked_is_inconclusive(dsn: str) -> None:
     with MidChunk(dsn, POINT) as tripwire, pytest.raises(Inconclusive, match="parked at sample u/d/t/1"):
         tripwire.wait_until_parked(timeout_s=0.2)

@@ -15,6 +15,7 @@ from django.db.backends.postgresql import base
 from psycopg import errors
 
 from backend.env import config
+from backend.postgres.gate import connect_gate
 from backend.service import Service, current_replica, current_service
 
 HEALTH_CHECK_BOUND_S = 2.0  # for the SELECT 1 that asks a kept connection whether it still works
@@ -62,7 +63,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params: dict[str, Any]) -> BoundedConnection:
         """As Django's without its pool, which the app does not use (it would be shared across forks)."""
         self.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-        connection = BoundedConnection.connect(**conn_params)
+        with connect_gate.attempt():
+            connection = BoundedConnection.connect(**conn_params)
         connection.bound_s = answer_bound_s()
         return connection
 
