@@ -25,7 +25,7 @@ from harness.devices.balancer import Balancer
 from harness.devices.generator import Shape
 from harness.devices.runner import Fleet, Habits
 from harness.drivers.protocol import Stack
-from harness.errors import Inconclusive, LabError, WaitTimeout
+from harness.errors import HealFailed, Inconclusive, LabError, WaitTimeout
 from harness.evidence import Bound, LoudSignal, ReplicaExit
 from harness.faults.fault import Fault
 from harness.harm import Harm, Live
@@ -39,7 +39,7 @@ from harness.receipt import Injected
 from harness.row import Row
 from harness.states import StateWatch
 from harness.times import Pace, Times, quiesce_deadline_s
-from harness.tripwire import MidChunk, Parked
+from harness.tripwire import CommitWait, MidChunk, Parked
 from harness.watch import Watch, Watched
 from harness.witness import Monitor
 
@@ -91,6 +91,7 @@ class Experiment:
     has_worked: bool = False
     monitor: Monitor | None = None
     _tripwires: list[MidChunk] = field(default_factory=list)
+    _commits: CommitWait | None = None
     _is_quiesced: bool = False
 
     def __post_init__(self) -> None:
@@ -190,6 +191,33 @@ class Experiment:
             if tripwire.point == parked.point:
                 tripwire.release()
 
+    def park_commit(self, parked: Parked) -> None:
+        """Let a parked chunk go on into its COMMIT, and hold it there: durable, unanswered, and seen by nobody yet.
+
+        Every commit of the app waits with it: do what must be done meanwhile and `release_commits`.
+        Raises: Inconclusive when the chunk's backend does not come to stand there.
+        """
+        self._commits = CommitWait(self.stack.dsn())
+        self._commits.arm()
+        self.release(parked)
+        receipt = self._commits.wait_until_parked(parked.backend_pid, timeout_s=self.times.statement_timeout_s)
+        self.witnesses["a COMMIT unanswered"] = {"source": receipt.source, "seen": receipt.after}
+        self.phases.note(f"parked: {receipt.after}")
+
+    def is_commit_parked(self, parked: Parked) -> str | None:
+        """That this chunk's COMMIT stands unanswered at this moment, in words; None when it does not."""
+        return self._commits.standing(parked.backend_pid) if self._commits is not None else None
+
+    def release_commits(self) -> None:
+        """Let every commit be answered. Idempotent. Raises: HealFailed, since nothing would be committed any more."""
+        if self._commits is None:
+            return
+        try:
+            self._commits.release()
+        except (LabError, psycopg.Error) as error:
+            raise HealFailed(f"commits could not be let go: {error}") from error
+        self._commits = None
+
     def inject(self, fault: Fault, *, wait: bool = True) -> Live | None:
         """Do harm and (unless told not to) wait for its receipt; None when this run is played without faults."""
         if not self.faulted:
@@ -218,12 +246,15 @@ class Experiment:
                 self.outage_s = max(self.outage_s, (healed - begun).total_seconds())
 
     def heal_all(self) -> None:
-        """Release every tripwire and undo every fault, last first. Raises: HealFailed."""
-        for tripwire in self._tripwires:
-            tripwire.release()
-        if self.harm.unhealed():
-            self.phases.enter("heal")
-        self.harm.heal_all()
+        """Release every tripwire and undo every fault, last first; each is tried. Raises: HealFailed."""
+        try:
+            self.release_commits()
+        finally:
+            for tripwire in self._tripwires:
+                tripwire.release()
+            if self.harm.unhealed():
+                self.phases.enter("heal")
+            self.harm.heal_all()
 
     def watch_redis(self) -> Monitor:
         """Listen to every command that Redis is given, from now on."""

@@ -7,8 +7,9 @@ environment: by journal (pid and start time), by CHAOSLAB=<lab> in their environ
 lab's own. Labs whose harness lives are never touched.
 
 Faults need no notes: what they leave lies inside a stack (its processes, links, the data of its stores; so the lab's
-constraint of `RefuseSample`), and a stack never outlives the undoing of its lab, nor is one taken over by another lab:
-each starts from empty stores. `lab up` is no exception. Stacks elsewhere, which do live on, are given no faults.
+constraint of `RefuseSample` and the setting of `CommitWait`), and a stack never outlives the undoing of its lab, nor is
+one taken over by another lab: each starts from empty stores. `lab up` is no exception. Stacks elsewhere, which do live
+on, are given no faults.
 """
 
 from __future__ import annotations

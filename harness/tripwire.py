@@ -163,7 +163,8 @@ class CommitWait:
     """Makes every COMMIT of the app wait for a standby that nobody has: durable, but unanswered.
 
     Arm it while a MidChunk holds the worker, then release the MidChunk: the worker stops inside its COMMIT. It is
-    server-wide, so hold it briefly. The lab's sessions commit locally and do not wait.
+    server-wide, so hold it briefly. The lab's sessions commit locally and do not wait. What a killed harness leaves
+    armed is a setting of the stack's own Postgres, and goes with its data (harness/leftovers.py).
     """
 
     def __init__(self, dsn: str) -> None:
@@ -175,24 +176,30 @@ class CommitWait:
         self._set(f"alter system set synchronous_standby_names = '{NOBODY}'", awaited=NOBODY)
 
     def release(self) -> None:
-        """Reset and reload: commits that wait are answered. Idempotent; any later start of the lab does it too."""
+        """Reset and reload: commits that wait are answered. Idempotent."""
         self._set("alter system reset synchronous_standby_names", awaited="")
 
     def wait_until_parked(self, backend_pid: int, *, timeout_s: float) -> Receipt:
         """Wait until this backend stands in SyncRep. Raises: Inconclusive when it does not in time."""
-
-        def look() -> str | None:
-            with _lab_session(self._dsn, autocommit=True) as session:
-                found = session.execute(
-                    "select application_name, wait_event from pg_stat_activity where pid = %s", (backend_pid,)
-                ).fetchone()
-            return f"{found[0]} waits in {found[1]}" if found and found[1] == "SyncRep" else None
-
         try:
-            after = wait_for(look, awaiting=f"backend {backend_pid} in SyncRep", timeout_s=timeout_s)
+            after = wait_for(
+                lambda: self.standing(backend_pid),
+                awaiting=f"backend {backend_pid} in SyncRep",
+                timeout_s=timeout_s,
+                interval_s=0.02,
+            )
         except WaitTimeout as error:
             raise Inconclusive(str(error)) from error
         return Receipt(source="pg_stat_activity", before=f"backend {backend_pid} does not wait", after=after)
+
+    def standing(self, backend_pid: int) -> str | None:
+        """That this backend stands in its COMMIT now, in words; None when it does not."""
+        with _lab_session(self._dsn, autocommit=True) as session:
+            found = session.execute(
+                "select application_name from pg_stat_activity where pid = %s and wait_event = 'SyncRep'",
+                (backend_pid,),
+            ).fetchone()
+        return f"{found[0]} (backend {backend_pid}) waits in SyncRep" if found else None
 
     def _set(self, statement: str, *, awaited: str) -> None:
         with _lab_session(self._dsn, autocommit=True) as session:

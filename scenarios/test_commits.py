@@ -1,0 +1,71 @@
+"""P8 and W13: what happens between a COMMIT and whatever was to follow it."""
+
+from __future__ import annotations
+
+from harness.anomaly import Kind
+from harness.demands import expect_executions, expect_loud
+from harness.experiment import Experiment
+from harness.faults.commits import LoseCommitAnswer
+from harness.faults.process import KillReplica
+from harness.row import row
+from harness.times import Recovery
+from harness.tripwire import Parked
+from harness.witness import Monitor, claim_history
+from scenarios.defects import counted_apart, no_sweeper
+
+CHUNK_TASK = "healthkit.import_chunk"
+
+
+@row(
+    "P8",
+    title="COMMIT sent, and its answer never seen",
+    recovery=Recovery.HOLDER_DIED,
+    defects=(counted_apart.DEFECT.expecting(Kind.WRONG_ACCOUNTING),),
+)
+def test_p8_commit_unanswered(x: Experiment) -> None:
+    """The worker sees a lost connection; the chunk is done all the same, once, counted once, and never FAILED."""
+    parked = x.park_chunk()
+    x.park_commit(parked)
+    x.inject(LoseCommitAnswer(parked))
+    x.release_commits()
+    expect_loud(x, "log:database_unavailable", names=(parked.point.batch_id,))
+    expect_executions(x, parked, 1)
+
+
+@row(
+    "W13",
+    title="SIGKILL of a worker between the commit of a chunk and the message of the next",
+    recovery=Recovery.HOLDER_DIED,
+    defects=(no_sweeper.DEFECT.expecting(Kind.LATE),),
+)
+def test_w13_killed_after_commit(x: Experiment) -> None:
+    """The commit holds, and the chain goes on although nobody was left to publish its next link."""
+    monitor = x.watch_redis()
+    parked = x.park_chunk()
+    x.park_commit(parked)
+    x.inject(KillReplica(parked.replica))
+    x.witness("its COMMIT stood unanswered when it was dead", x.is_commit_parked(parked))
+    x.release_commits()
+    expect_executions(x, parked, 1)
+    if x.faulted:
+        x.later.append(lambda: _see_next_link(x, parked, monitor))
+
+
+def _see_next_link(x: Experiment, parked: Parked, monitor: Monitor) -> None:
+    """The commit held, and the next chunk was first published when the worker was dead; asked only once it is done."""
+    point = parked.point
+    done, following = (
+        claim_history(x.stack.dsn(), batch_id=point.batch_id, chunk_index=index)
+        for index in (point.chunk_index, point.chunk_index + 1)
+    )
+    holder = f"{parked.replica}:{parked.pid}"
+    if done.get("status") == "DONE":
+        x.witness("done by the worker that was killed", done if done["claimed_by"] == holder else None)
+    if following.get("status", "DONE") != "DONE":
+        return
+    link = {"batch": point.batch_id, "chunk": str(point.chunk_index + 1)}
+    first = next((each for each in monitor.published(task=CHUNK_TASK) if link.items() <= each.headers.items()), None)
+    killed_at = x.injected_at()
+    is_after = first is not None and killed_at is not None and first.at >= killed_at.isoformat()
+    seen = f"message {first.message_id} at {first.at}" if first is not None and is_after else None
+    x.witness("the next chunk was first published after the kill", seen)

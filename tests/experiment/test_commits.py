@@ -1,0 +1,129 @@
+"""An experiment that holds commits lets them go however it ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import psycopg
+import pytest
+
+from harness.drivers.embedded import running_postgres, running_redis
+from harness.drivers.protocol import Stack, State
+from harness.errors import Inconclusive
+from harness.events import Event
+from harness.experiment import Experiment, new_experiment
+from harness.phases import Phases
+from harness.plan import Plan
+from harness.receipt import Receipt
+from harness.row import Load, Row
+from harness.tripwire import Parked, Point
+
+NOBODY = 0
+POINT = Point(user_id=1, hk_uuid="", batch_id="b", batch_key="b", chunk_index=0, sample="s")
+
+
+class OnlyStores:
+    """A stack without replicas."""
+
+    def __init__(self, directory: Path, *, dsn: str, redis_url: str) -> None:
+        self.directory = directory
+        self.dsn = lambda: dsn
+        self.redis_url = lambda: redis_url
+
+    def api_urls(self) -> dict[str, str]:
+        return {}
+
+    def replicas(self, service: str | None = None) -> tuple[str, ...]:
+        return ()
+
+    def processes(self, name: str) -> tuple[object, ...]:
+        return ()
+
+    def state(self, name: str) -> State:
+        return State.DOWN
+
+
+class Deaf:
+    def on_event(self, event: Event) -> None:
+        """Whoever listens, not here."""
+
+
+class Committer:
+    """A session that commits one row after another until told to end."""
+
+    def __init__(self, dsn: str) -> None:
+        self.session = psycopg.connect(dsn, autocommit=True, application_name="worker:worker-1:1")
+        self.session.execute("create table if not exists written (at timestamptz)")
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            self.session.execute("insert into written values (now())")
+
+    def close(self) -> None:
+        self._ended.set()
+        self._thread.join(10)
+        assert not self._thread.is_alive(), "its commit was never answered"
+        self.session.close()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with running_postgres() as postgres:
+        yield postgres.dsn()
+
+
+@pytest.fixture
+def x(server: str, tmp_path: Path) -> Iterator[Experiment]:
+    with running_redis() as redis:
+        experiment = new_experiment(
+            plan=Plan(row=Row(id="P8", title="", load=Load(phones=1, samples=10))),
+            stack=cast(Stack, OnlyStores(tmp_path, dsn=server, redis_url=redis.url)),
+            directory=tmp_path / "x",
+            seed=1,
+            pace=None,
+            phases=Phases("P8", Deaf()),
+        )
+        yield experiment
+        experiment.undo()
+
+
+def parked(backend_pid: int) -> Parked:
+    receipt = Receipt(source="", before="", after="")
+    return Parked(point=POINT, replica="worker-1", pid=1, backend_pid=backend_pid, receipt=receipt)
+
+
+def standbys(dsn: str) -> str:
+    with psycopg.connect(dsn, autocommit=True) as session:
+        (setting,) = session.execute("show synchronous_standby_names").fetchall()[0]
+    return str(setting)
+
+
+@pytest.mark.parametrize(
+    "end", [Experiment.release_commits, Experiment.heal_all, Experiment.undo], ids=["release", "heal", "undo"]
+)
+def test_a_commit_that_is_held_is_answered(x: Experiment, server: str, end: Callable[[Experiment], None]) -> None:
+    with closing(Committer(server)) as committer:
+        held = parked(committer.session.info.backend_pid)
+        x.park_commit(held)
+        assert x.is_commit_parked(held)
+        end(x)
+        end(x)
+        assert x.is_commit_parked(held) is None
+    assert standbys(server) == ""
+
+
+def test_commits_are_let_go_though_the_one_that_was_awaited_never_came(x: Experiment, server: str) -> None:
+    x.times = replace(x.times, statement_timeout_s=0.2)
+    with pytest.raises(Inconclusive, match="SyncRep"):
+        x.park_commit(parked(NOBODY))
+    assert standbys(server) != ""
+    x.undo()
+    assert standbys(server) == ""
