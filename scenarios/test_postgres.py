@@ -15,6 +15,8 @@ from harness.faults.postgres import FreezePostgres, KillPostgres
 from harness.ledger import OPS_FILE
 from harness.row import row
 from harness.times import Recovery
+from harness.tripwire import Parked
+from harness.witness import claim_history
 from scenarios.defects import (
     acknowledged_unsaved,
     done_before_written,
@@ -55,6 +57,19 @@ def test_p1_postgres_killed(x: Experiment) -> None:
     expect_executions(x, parked, 2 if x.faulted else 1)
     expect_taken_over(x, parked)
     x.later.append(lambda: x.witness("Postgres recovered from its log", _recovery_line(x)))
+    x.later.append(lambda: _see_blameless(x, parked))
+
+
+def _see_blameless(x: Experiment, parked: Parked) -> None:
+    """A chunk that counts what the store did as its own fault would be given up after a few such days."""
+    history = claim_history(x.stack.dsn(), batch_id=parked.point.batch_id, chunk_index=parked.point.chunk_index)
+    blamed = {name: history.get(name) for name in ("interruptions", "data_attempts") if history.get(name) != "0"}
+    x.expect(
+        not blamed,
+        otherwise=Kind.WRONG_ACCOUNTING,
+        summary=f"chunk {parked.point.chunk_index} counts the loss of Postgres against itself: {blamed}",
+        ids={"batch": parked.point.batch_id, "chunk": str(parked.point.chunk_index)},
+    )
 
 
 def _recovery_line(x: Experiment) -> str | None:
