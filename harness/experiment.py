@@ -138,6 +138,11 @@ class Experiment:
         self.habits = replace(self.habits, vanish=self.habits.vanish | {batch_key})
         self.fleet = self.make_crowd(self)
 
+    def slow_down(self, pace_s: float) -> None:
+        """Let phones pause so long after each op, so that they are at it for longer; before they begin."""
+        self.habits = replace(self.habits, pace_s=pace_s)
+        self.fleet = self.make_crowd(self)
+
     def await_uploads(self) -> None:
         """Wait until every phone's backfill is sent. Raises: Inconclusive when it is not in time."""
         try:

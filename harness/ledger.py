@@ -7,7 +7,7 @@ written before the first attempt to send it, so that what was attempted is known
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from io import BufferedWriter
@@ -144,3 +144,9 @@ class Ledger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def noted_ops(directory: Path) -> Iterator[dict[str, Any]]:
+    """The ops in a ledger's directory, in the order in which they ended."""
+    with (directory / OPS_FILE).open("rb") as file:
+        yield from map(orjson.loads, file)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-import orjson
-
 from harness.anomaly import Kind
 from harness.demands import await_imports, expect_alarm, expect_executions, expect_loud, expect_taken_over
 from harness.drivers.protocol import StackSpec
 from harness.experiment import Experiment
 from harness.faults.database import LockTable, TerminateSessions
 from harness.faults.postgres import FreezePostgres, KillPostgres
-from harness.ledger import OPS_FILE
+from harness.ledger import noted_ops
 from harness.row import row
 from harness.times import Recovery
 from harness.tripwire import Parked
@@ -139,8 +137,7 @@ def test_p6_table_locked(x: Experiment) -> None:
 
 def _see_refused_uploads(x: Experiment) -> None:
     """Somebody did upload meanwhile, and was told so; else the row says nothing about uploads."""
-    with (x.ledger.directory / OPS_FILE).open("rb") as file:
-        uploads = [op for op in map(orjson.loads, file) if op["kind"] == "upload_chunk"]
+    uploads = [op for op in noted_ops(x.ledger.directory) if op["kind"] == "upload_chunk"]
     refused = [
         f"{op['op']}, {attempt['replica']}"
         for op in uploads

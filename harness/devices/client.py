@@ -16,7 +16,7 @@ import httpx
 import orjson
 
 from harness.clock import utc_now
-from harness.devices.balancer import Balancer
+from harness.devices.balancer import Balancer, Target
 from harness.ledger import Attempt, Outcome
 from harness.tls import trusted
 
@@ -90,7 +90,19 @@ class PhoneClient:
 
         `pin` names the replica to ask. `body` is sent as it is, in place of query and variables.
         """
-        target = self._balancer.pick(pin)
+        with self._balancer.serving(pin) as target:
+            return self._send(target, query, variables, token=token, headers=headers, body=body)
+
+    def _send(
+        self,
+        target: Target,
+        query: str,
+        variables: Mapping[str, Any],
+        *,
+        token: str | None,
+        headers: Mapping[str, str] | None,
+        body: bytes | None,
+    ) -> Answer:
         sent = {"Authorization": f"Bearer {token}"} if token is not None else {}
         sent |= headers or {}
         at, begun = utc_now(), time.monotonic()

@@ -18,6 +18,7 @@ from harness.clock import wait_for
 from harness.devices.balancer import Balancer, NoTarget
 from harness.devices.caller import Call, Caller
 from harness.devices.client import PhoneClient, classify
+from harness.errors import WaitTimeout
 from harness.ledger import Ledger, Outcome
 
 PATIENCE_S = 60.0
@@ -225,6 +226,18 @@ def test_balancer_turns_pins_and_deregisters() -> None:
         balancer.pick()
     balancer.register("api-3", "http://c")
     assert balancer.pick().name == "api-3"
+
+
+def test_a_drained_replica_ends_what_it_has_and_gets_nothing_new_until_it_is_back() -> None:
+    balancer = Balancer({"api-1": "http://a", "api-2": "http://b"})
+    with balancer.serving("api-2"), pytest.raises(WaitTimeout, match="1 in flight"):
+        balancer.drain("api-2", timeout_s=0.0)
+    balancer.drain("api-2", timeout_s=0.0)
+    assert {balancer.pick().name for _ in range(3)} == {"api-1"}
+    with balancer.serving("api-2") as pinned:
+        assert pinned.url == "http://b"
+    balancer.register("api-2", "http://b")
+    assert {balancer.pick().name for _ in range(2)} == {"api-1", "api-2"}
 
 
 def test_balancer_leaves_the_unhealthy_out(url: str, script: Script) -> None:
