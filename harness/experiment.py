@@ -35,11 +35,11 @@ from harness.log_cut import LogCut
 from harness.phases import Phases
 from harness.plan import Plan
 from harness.quiesce import quiesce
-from harness.receipt import Injected
+from harness.receipt import Injected, Receipt
 from harness.row import Row
 from harness.states import StateWatch
 from harness.times import Pace, Times, quiesce_deadline_s
-from harness.tripwire import CommitWait, MidChunk, Parked
+from harness.tripwire import CommitWait, MidChunk, Parked, Standing
 from harness.watch import Watch, Watched
 from harness.witness import Monitor
 
@@ -206,11 +206,36 @@ class Experiment:
         self._commits.arm()
         self.release(parked)
         receipt = self._commits.wait_until_parked(parked.backend_pid, timeout_s=self.times.statement_timeout_s)
+        self._note_commit(receipt)
+
+    def park_any_commit(self, service: str, *, statement: str) -> Standing:
+        """Hold all commits until some backend of a service stands in its own, after a statement with these words.
+
+        Where everybody stands in another commit nobody else will come: all are let go, and held again.
+        As `park_commit` for the rest. Raises: Inconclusive when none comes to stand there.
+        """
+        doubt: Inconclusive | None = None
+        for _ in range(AIMS):
+            self.release_commits()
+            self._commits = CommitWait(self.stack.dsn())
+            self._commits.arm()
+            try:
+                standing = self._commits.wait_for_any(
+                    service, statement=statement, timeout_s=self.times.statement_timeout_s / AIMS
+                )
+            except Inconclusive as error:
+                doubt = error
+                continue
+            self._note_commit(standing.receipt)
+            return standing
+        raise Inconclusive(f"{AIMS} times: {doubt}")
+
+    def _note_commit(self, receipt: Receipt) -> None:
         self.witnesses["a COMMIT unanswered"] = {"source": receipt.source, "seen": receipt.after}
         self.phases.note(f"parked: {receipt.after}")
 
-    def is_commit_parked(self, parked: Parked) -> str | None:
-        """That this chunk's COMMIT stands unanswered at this moment, in words; None when it does not."""
+    def is_commit_parked(self, parked: Parked | Standing) -> str | None:
+        """That this COMMIT stands unanswered at this moment, in words; None when it does not."""
         return self._commits.standing(parked.backend_pid) if self._commits is not None else None
 
     def release_commits(self) -> None:

@@ -41,6 +41,11 @@ _VISIBLE = f"""
 select count(*) from {TABLE} r join healthkit_import_chunk c on c.id = r.chunk_id
 where c.batch_id = %(batch)s and c.chunk_index = %(index)s
 """
+_STANDING = """
+select pid, application_name from pg_stat_activity where wait_event = 'SyncRep'
+  and starts_with(application_name, %(service)s || ':') and position(%(statement)s in query) > 0
+order by state_change limit 1
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +164,15 @@ class MidChunk:
         return "\n".join([f"chunk: {chunk}", *(str(each) for each in active)])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A backend that stands in its COMMIT, whose it is, and how that was seen."""
+
+    replica: str
+    backend_pid: int
+    receipt: Receipt
+
+
 class CommitWait:
     """Makes every COMMIT of the app wait for a standby that nobody has: durable, but unanswered.
 
@@ -191,6 +205,25 @@ class CommitWait:
         except WaitTimeout as error:
             raise Inconclusive(str(error)) from error
         return Receipt(source="pg_stat_activity", before=f"backend {backend_pid} does not wait", after=after)
+
+    def wait_for_any(self, service: str, *, statement: str, timeout_s: float) -> Standing:
+        """Wait until some backend of a service stands in SyncRep after a statement that contains these words.
+
+        Raises: Inconclusive when none does in time.
+        """
+
+        def look() -> tuple[object, ...] | None:
+            with _lab_session(self._dsn, autocommit=True) as session:
+                return session.execute(_STANDING, {"service": service, "statement": statement}).fetchone()
+
+        awaiting = f"a backend of {service} in SyncRep after {statement!r}"
+        try:
+            pid, name = wait_for(look, awaiting=awaiting, timeout_s=timeout_s, interval_s=0.02)
+        except WaitTimeout as error:
+            raise Inconclusive(str(error)) from error
+        after = f"{name} (backend {pid}) waits in SyncRep after {statement!r}"
+        receipt = Receipt(source="pg_stat_activity", before=f"no backend of {service} does", after=after)
+        return Standing(replica=str(name).split(":")[1], backend_pid=int(str(pid)), receipt=receipt)
 
     def standing(self, backend_pid: int) -> str | None:
         """That this backend stands in its COMMIT now, in words; None when it does not."""

@@ -1,19 +1,24 @@
-"""P8 and W13: what happens between a COMMIT and whatever was to follow it."""
+"""P8, W13 and A9: what happens between a COMMIT and whatever was to follow it."""
 
 from __future__ import annotations
 
+from datetime import datetime
+from itertools import pairwise
+
 from harness.anomaly import Kind
-from harness.demands import expect_executions, expect_loud
+from harness.demands import await_imports, expect_executions, expect_loud
 from harness.experiment import Experiment
 from harness.faults.commits import LoseCommitAnswer
 from harness.faults.process import KillReplica
+from harness.ledger import noted_ops
 from harness.row import row
 from harness.times import Recovery
-from harness.tripwire import Parked
+from harness.tripwire import Parked, Standing
 from harness.witness import Monitor, claim_history
-from scenarios.defects import counted_apart, no_sweeper
+from scenarios.defects import counted_apart, no_sweeper, upload_counted_apart
 
 CHUNK_TASK = "healthkit.import_chunk"
+UPLOAD = "INSERT INTO healthkit_import_chunk"
 
 
 @row(
@@ -49,6 +54,39 @@ def test_w13_killed_after_commit(x: Experiment) -> None:
     expect_executions(x, parked, 1)
     if x.faulted:
         x.later.append(lambda: _see_next_link(x, parked, monitor))
+
+
+@row(
+    "A9",
+    title="SIGKILL of an API replica between the commit of an upload and its answer",
+    defects=(upload_counted_apart.DEFECT.expecting(Kind.LOST),),
+)
+def test_a9_upload_unanswered(x: Experiment) -> None:
+    """Accepted for good or not at all; the phone's second try meets the chunk that is there already."""
+    x.work()
+    await_imports(x)
+    upload = x.park_any_commit("api", statement=UPLOAD)
+    x.inject(KillReplica(upload.replica))
+    x.witness("its COMMIT stood unanswered when the replica was dead", x.is_commit_parked(upload))
+    x.release_commits()
+    if x.faulted:
+        x.later.append(lambda: _see_second_try(x, upload))
+
+
+def _see_second_try(x: Experiment, upload: Standing) -> None:
+    """Some upload was cut off by the kill, and its chunk was there before its phone tried again and was told so."""
+    stored = x.sql("SELECT batch_id::text, chunk_index, created_at FROM healthkit_import_chunk")
+    kept_at = {(batch, index): at for batch, index, at in stored}
+    met = [
+        f"{op['op']}: chunk {op['index']} of {op['batch']}, {first['error']}"
+        for op in noted_ops(x.ledger.directory)
+        if op["kind"] == "upload_chunk" and op["outcome"] == "OK" and (op["batch"], op["index"]) in kept_at
+        for first, second in pairwise(op["attempts"])
+        if first["replica"] == upload.replica
+        and first["status"] is None
+        and kept_at[op["batch"], op["index"]] < datetime.fromisoformat(second["at"])
+    ]
+    x.witness("uploads that were kept, cut off, and acknowledged when tried again", met[:5])
 
 
 def _see_next_link(x: Experiment, parked: Parked, monitor: Monitor) -> None:

@@ -127,3 +127,24 @@ def test_commits_are_let_go_though_the_one_that_was_awaited_never_came(x: Experi
     assert standbys(server) != ""
     x.undo()
     assert standbys(server) == ""
+
+
+def test_whoever_stands_in_such_a_commit_is_named(x: Experiment, server: str) -> None:
+    with closing(Committer(server)) as committer:
+        standing = x.park_any_commit("worker", statement="insert into written")
+        assert (standing.replica, standing.backend_pid) == ("worker-1", committer.session.info.backend_pid)
+        assert x.is_commit_parked(standing)
+        x.undo()
+    assert standbys(server) == ""
+
+
+@pytest.mark.parametrize(
+    ("service", "statement"), [("api", "insert into written"), ("worker", "insert into other")], ids=["who", "what"]
+)
+def test_another_commit_is_not_taken_for_it(x: Experiment, server: str, service: str, statement: str) -> None:
+    x.times = replace(x.times, statement_timeout_s=0.5)
+    with closing(Committer(server)):
+        with pytest.raises(Inconclusive, match=statement):
+            x.park_any_commit(service, statement=statement)
+        x.undo()
+    assert standbys(server) == ""
