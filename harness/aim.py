@@ -7,12 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import psycopg
-
 from harness.clock import wait_for
 from harness.devices.generator import DevicePlan
 from harness.devices.sample import Mark, Sample
 from harness.errors import Inconclusive, WaitTimeout
+from harness.lab_session import lab_session
 from harness.tripwire import Point
 
 REGISTER_TIMEOUT_S = 30.0
@@ -54,7 +53,7 @@ def located(dsn: str, aim: Aim) -> tuple[int, str]:
     """
 
     def look() -> tuple[int, str] | None:
-        with psycopg.connect(dsn, autocommit=True, application_name="chaoslab") as session:
+        with lab_session(dsn) as session:
             found = session.execute(
                 "select b.user_id, b.id::text from healthkit_import_batch b "
                 "join accounts_device d on d.id = b.device_id where d.device_key = %s and b.idempotency_key = %s",

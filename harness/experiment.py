@@ -30,6 +30,7 @@ from harness.evidence import Bound, LoudSignal, ReplicaExit
 from harness.faults.fault import Fault
 from harness.harm import Harm, Live
 from harness.health import Problem, import_problems
+from harness.lab_session import lab_session
 from harness.ledger import Ledger
 from harness.log_cut import LogCut
 from harness.phases import Phases
@@ -325,7 +326,7 @@ class Experiment:
 
     def sql(self, query: str) -> list[tuple[Any, ...]]:
         """A look into Postgres, past the links."""
-        with psycopg.connect(self.stack.dsn(), autocommit=True, application_name="chaoslab") as session:
+        with lab_session(self.stack.dsn()) as session:
             return session.execute(query).fetchall()
 
     def crowding(self) -> float:

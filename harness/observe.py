@@ -17,6 +17,7 @@ import psycopg
 
 from harness.broker_view import connect, messages
 from harness.evidence_tables import NATURAL_KEY, create_tables, insert_rows
+from harness.lab_session import lab_session
 from harness.metrics_page import figures
 from harness.observe_files import load_ledger, load_logs, load_monitor, load_watch
 from harness.tls import trusted
@@ -83,11 +84,11 @@ _SETTINGS = "SET statement_timeout = 0; SET TimeZone = 'UTC'; SET extra_float_di
 
 
 def observe_postgres(tables: duckdb.DuckDBPyConnection, dsn: str, *, with_fingerprints: bool = False) -> None:
-    """Read every table of the app. Raises: psycopg.Error when Postgres cannot be read."""
+    """Read every table of the app. Raises: LabError, psycopg.Error when Postgres cannot be read."""
     create_tables(tables)
     with (
         tempfile.TemporaryDirectory(prefix="chaoslab-observe-") as scratch,
-        psycopg.connect(dsn, autocommit=True, application_name="chaoslab") as session,
+        lab_session(dsn) as session,
     ):
         session.execute(_SETTINGS)
         session.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")

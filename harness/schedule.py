@@ -10,11 +10,10 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
 
-import psycopg
-
 from harness.anomaly import Anomaly, Kind
 from harness.drivers.protocol import Stack
 from harness.errors import Inconclusive
+from harness.lab_session import lab_session
 from harness.witness import Published
 
 ENTRIES: Final[Mapping[str, str]] = {"sweep-imports": "healthkit.sweep", "send-due-reminders": "reminders.send_due"}
@@ -79,7 +78,7 @@ def leader(stack: Stack) -> str:
     beats = stack.replicas("beat")
     if len(beats) == 1:
         return beats[0]
-    with psycopg.connect(stack.dsn(), autocommit=True, application_name="chaoslab") as session:
+    with lab_session(stack.dsn()) as session:
         found = session.execute(
             "select holder from scheduling_beat_lease where expires_at > clock_timestamp()"
         ).fetchone()

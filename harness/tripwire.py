@@ -16,14 +16,13 @@ from typing import Final, Self
 import psycopg
 
 from harness.clock import Timeout, wait_for
-from harness.errors import Inconclusive, LabError, WaitTimeout
+from harness.errors import Inconclusive, WaitTimeout
+from harness.lab_session import lab_session
 from harness.receipt import Receipt
 
 TABLE: Final = "healthkit_data_record"
 NOBODY: Final = "chaoslab_nobody"
 ARM_TIMEOUT_MS: Final = 300
-CONNECT_TIMEOUT_S: Final = 20
-"""How long the lab's own sessions wait for Postgres: a crowded machine is no reason to end a run."""
 
 _PLANT = f"""
 insert into {TABLE} (user_id, type_id, source_id, chunk_id, hk_uuid, start_at, end_at, value, unit, created_at)
@@ -80,8 +79,8 @@ class MidChunk:
     def __init__(self, dsn: str, point: Point) -> None:
         """Connects as superuser, bypassing the links. Raises: Inconclusive when the key is already taken."""
         self.point = point
-        self._session = _lab_session(dsn, autocommit=False)
-        self._reader = _lab_session(dsn, autocommit=True)
+        self._session = lab_session(dsn, autocommit=False)
+        self._reader = lab_session(dsn)
         try:
             self._plant()
         except BaseException:
@@ -213,7 +212,7 @@ class CommitWait:
         """
 
         def look() -> tuple[object, ...] | None:
-            with _lab_session(self._dsn, autocommit=True) as session:
+            with lab_session(self._dsn) as session:
                 return session.execute(_STANDING, {"service": service, "statement": statement}).fetchone()
 
         awaiting = f"a backend of {service} in SyncRep after {statement!r}"
@@ -227,7 +226,7 @@ class CommitWait:
 
     def standing(self, backend_pid: int) -> str | None:
         """That this backend stands in its COMMIT now, in words; None when it does not."""
-        with _lab_session(self._dsn, autocommit=True) as session:
+        with lab_session(self._dsn) as session:
             found = session.execute(
                 "select application_name from pg_stat_activity where pid = %s and wait_event = 'SyncRep'",
                 (backend_pid,),
@@ -235,7 +234,7 @@ class CommitWait:
         return f"{found[0]} (backend {backend_pid}) waits in SyncRep" if found else None
 
     def _set(self, statement: str, *, awaited: str) -> None:
-        with _lab_session(self._dsn, autocommit=True) as session:
+        with lab_session(self._dsn) as session:
             session.execute(statement)
             session.execute("select pg_reload_conf()")
 
@@ -244,17 +243,3 @@ class CommitWait:
                 return found is not None and found[0] == awaited
 
             wait_for(is_set, awaiting=f"synchronous_standby_names = {awaited!r}", timeout_s=5.0)
-
-
-def _lab_session(dsn: str, *, autocommit: bool) -> psycopg.Connection[tuple[object, ...]]:
-    """A session of the lab's own: named, committing locally, never timed out by the server.
-
-    Raises: LabError when Postgres cannot be reached.
-    """
-    options = "-c synchronous_commit=local -c idle_in_transaction_session_timeout=0 -c statement_timeout=5000"
-    try:
-        return psycopg.connect(
-            dsn, autocommit=autocommit, application_name="chaoslab", options=options, connect_timeout=CONNECT_TIMEOUT_S
-        )
-    except psycopg.OperationalError as error:
-        raise LabError(f"the lab's own session could not reach Postgres: {error}") from error

@@ -6,9 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import LiteralString
 
-import psycopg
-
 from harness.drivers.protocol import Stack
+from harness.lab_session import lab_session
 
 _LOOK: LiteralString = """
 SELECT count(*), coalesce(max(extract(day FROM clock_timestamp() - created_at)), 0)::int FROM healthkit_data_record
@@ -34,13 +33,13 @@ class AgeRecords:
 
     def look(self, stack: Stack) -> str:
         """How many records there are, and the age of the oldest."""
-        with psycopg.connect(stack.dsn(), autocommit=True, application_name="chaoslab") as session:
+        with lab_session(stack.dsn()) as session:
             count, days = session.execute(_LOOK).fetchall()[0]
         return f"{count} records, the oldest processed {days} days ago"
 
     def inject(self, stack: Stack) -> None:
         """Move their stamps, all at once."""
-        with psycopg.connect(stack.dsn(), application_name="chaoslab") as session:
+        with lab_session(stack.dsn(), autocommit=False) as session:
             session.execute(_CHUNKS, (self.days,))
             session.execute(_RECORDS, (self.days,))
 

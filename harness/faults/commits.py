@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import LiteralString
 
-import psycopg
-
 from harness.drivers.protocol import Stack
+from harness.lab_session import lab_session
 from harness.tripwire import Parked
 
 _LOOK: LiteralString = """
@@ -42,14 +41,14 @@ class LoseCommitAnswer:
             "batch": self.parked.point.batch_id,
             "index": self.parked.point.chunk_index,
         }
-        with _session(stack) as session:
+        with lab_session(stack.dsn()) as session:
             doing, status, records = session.execute(_LOOK, where).fetchall()[0]
         backend = f"is in {doing}" if doing else "is gone"
         return f"backend {self.parked.backend_pid} {backend}; its chunk is {status}, {records} records of it visible"
 
     def inject(self, stack: Stack) -> None:
         """End that session."""
-        with _session(stack) as session:
+        with lab_session(stack.dsn()) as session:
             session.execute("SELECT pg_terminate_backend(%s)", (self.parked.backend_pid,))
 
     def has_bitten(self, *, before: str, now: str) -> bool:
@@ -62,7 +61,3 @@ class LoseCommitAnswer:
     def is_whole(self, stack: Stack) -> bool:
         """The backend is gone."""
         return " is gone; " in self.look(stack)
-
-
-def _session(stack: Stack) -> psycopg.Connection[tuple[object, ...]]:
-    return psycopg.connect(stack.dsn(), autocommit=True, application_name="chaoslab", connect_timeout=5)

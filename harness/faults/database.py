@@ -10,7 +10,7 @@ from psycopg import sql
 
 from harness.drivers.protocol import Stack
 from harness.errors import LabError
-from harness.tripwire import CONNECT_TIMEOUT_S
+from harness.lab_session import lab_session
 
 ARM_TIMEOUT_MS: Final = 5_000
 """How long the lab itself waits for a lock; meanwhile everybody else queues behind it."""
@@ -62,7 +62,7 @@ class TerminateSessions:
     def inject(self, stack: Stack) -> None:
         """End them all."""
         self.ended = self._backends(stack)
-        with _session(stack) as session:
+        with lab_session(stack.dsn()) as session:
             session.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", (list(self.ended),))
 
     def has_bitten(self, *, before: str, now: str) -> bool:
@@ -77,7 +77,7 @@ class TerminateSessions:
         return not self.ended & self._backends(stack)
 
     def _backends(self, stack: Stack) -> frozenset[int]:
-        with _session(stack) as session:
+        with lab_session(stack.dsn()) as session:
             return frozenset(int(str(pid)) for (pid,) in session.execute(_SESSIONS, (f"{self.service}:",)).fetchall())
 
 
@@ -97,13 +97,13 @@ class LockTable:
 
     def look(self, stack: Stack) -> str:
         """Whether the lab has the lock, and how many wait for the table."""
-        with _session(stack) as session:
+        with lab_session(stack.dsn()) as session:
             held, waiting = session.execute(_LOCKED, {"lab": self._pid, "table": self.target}).fetchall()[0]
         return f"{'held by the lab' if held else 'not held'}, {waiting} sessions wait for {self.target}"
 
     def inject(self, stack: Stack) -> None:
         """Take the lock, in a transaction that stays open. Raises: LabError when it is not to be had."""
-        holder = _session(stack, autocommit=False)
+        holder = lab_session(stack.dsn(), autocommit=False)
         self._holder, self._pid = holder, holder.info.backend_pid
         holder.execute(f"SET lock_timeout = {ARM_TIMEOUT_MS}")
         holder.commit()
@@ -146,7 +146,7 @@ class RefuseSample:
 
     def look(self, stack: Stack) -> str:
         """What Postgres says to a record with that UUID."""
-        with _session(stack, autocommit=False) as session:
+        with lab_session(stack.dsn(), autocommit=False) as session:
             try:
                 session.execute(_PROBE, (self.hk_uuid,))
             except psycopg.errors.CheckViolation as error:
@@ -171,12 +171,12 @@ class RefuseSample:
 
     def is_whole(self, stack: Stack) -> bool:
         """No such constraint."""
-        with _session(stack) as session:
+        with lab_session(stack.dsn()) as session:
             return not session.execute("SELECT 1 FROM pg_constraint WHERE conname = %s", (REFUSAL,)).fetchall()
 
 
 def _alter(stack: Stack, statement: sql.Composed) -> None:
-    with _session(stack) as session:
+    with lab_session(stack.dsn()) as session:
         session.execute(f"SET lock_timeout = {ARM_TIMEOUT_MS}")
         for _ in range(ARM_TRIES):
             try:
@@ -185,15 +185,3 @@ def _alter(stack: Stack, statement: sql.Composed) -> None:
                 continue
             return
     raise LabError(f"{RECORDS} could not be altered in {ARM_TRIES} tries of {ARM_TIMEOUT_MS} ms")
-
-
-def _session(stack: Stack, *, autocommit: bool = True) -> psycopg.Connection[tuple[object, ...]]:
-    """A session of the lab's own, past the links; no timeout of the server's ends it."""
-    options = "-c synchronous_commit=local -c idle_in_transaction_session_timeout=0"
-    return psycopg.connect(
-        stack.dsn(),
-        autocommit=autocommit,
-        application_name="chaoslab",
-        options=options,
-        connect_timeout=CONNECT_TIMEOUT_S,
-    )

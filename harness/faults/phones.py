@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import psycopg
-
 from harness.drivers.protocol import Stack
+from harness.lab_session import lab_session
 
 _UPLOADED = """
 SELECT b.uploaded_count, b.chunk_count, b.status,
@@ -37,7 +36,7 @@ class VanishPhone:
 
     def look(self, stack: Stack) -> str:
         """How much of the batch has arrived, and how many batches the device has begun since."""
-        with psycopg.connect(stack.dsn(), autocommit=True, application_name="chaoslab") as session:
+        with lab_session(stack.dsn()) as session:
             found = session.execute(_UPLOADED, (self.batch_key,)).fetchone()
         if found is None:
             return "not begun"
