@@ -14,18 +14,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
 from harness.aim import point_of, targets
 from harness.anomaly import Anomaly, Kind
 from harness.clock import pause, utc_now, wait_for
+from harness.commit_wait import CommitWait
 from harness.contention import Contention
 from harness.crowd import Crowd
 from harness.devices.balancer import Balancer
 from harness.devices.generator import Shape
 from harness.devices.runner import Fleet, Habits
 from harness.drivers.protocol import Stack
-from harness.errors import HealFailed, Inconclusive, LabError, WaitTimeout
+from harness.errors import Inconclusive, LabError, WaitTimeout
 from harness.evidence import Bound, LoudSignal, ReplicaExit
 from harness.faults.fault import Fault
 from harness.harm import Harm, Live
@@ -40,7 +39,7 @@ from harness.receipt import Injected, Receipt
 from harness.row import Row
 from harness.states import StateWatch
 from harness.times import Pace, Times, quiesce_deadline_s
-from harness.tripwire import CommitWait, MidChunk, Parked, Standing
+from harness.tripwire import MidChunk, Parked
 from harness.watch import Watch, Watched
 from harness.witness import Monitor
 
@@ -87,12 +86,12 @@ class Experiment:
     fleet: Crowd = field(init=False)
     logs: LogCut = field(init=False)
     watch: Watch = field(init=False)
+    commits: CommitWait = field(init=False)
     contention: Contention = field(default_factory=Contention)
     started_at: datetime = field(default_factory=utc_now)
     has_worked: bool = False
     monitor: Monitor | None = None
     _tripwires: list[MidChunk] = field(default_factory=list)
-    _commits: CommitWait | None = None
     _is_quiesced: bool = False
 
     def __post_init__(self) -> None:
@@ -100,6 +99,9 @@ class Experiment:
         self.balancer = Balancer(self.stack.api_urls())
         self.ledger = Ledger(self.directory)
         self.habits = Habits(patience_s=self.quiesce_deadline_s() + RETRY_S, retry_for_s=RETRY_S)
+        self.commits = CommitWait(
+            self.stack.dsn(), timeout_s=self.times.statement_timeout_s, on_parked=self._note_commit
+        )
         self.logs = LogCut.now(self.stack.directory / "logs")
         self.fleet = self.make_crowd(self)
         watched = Watched(
@@ -197,58 +199,6 @@ class Experiment:
             if tripwire.point == parked.point:
                 tripwire.release()
 
-    def park_commit(self, parked: Parked) -> None:
-        """Let a parked chunk go on into its COMMIT, and hold it there: durable, unanswered, and seen by nobody yet.
-
-        Every commit of the app waits with it: do what must be done meanwhile and `release_commits`.
-        Raises: Inconclusive when the chunk's backend does not come to stand there.
-        """
-        self._commits = CommitWait(self.stack.dsn())
-        self._commits.arm()
-        self.release(parked)
-        receipt = self._commits.wait_until_parked(parked.backend_pid, timeout_s=self.times.statement_timeout_s)
-        self._note_commit(receipt)
-
-    def park_any_commit(self, service: str, *, statement: str) -> Standing:
-        """Hold all commits until some backend of a service stands in its own, after a statement with these words.
-
-        Where everybody stands in another commit nobody else will come: all are let go, and held again.
-        As `park_commit` for the rest. Raises: Inconclusive when none comes to stand there.
-        """
-        doubt: Inconclusive | None = None
-        for _ in range(AIMS):
-            self.release_commits()
-            self._commits = CommitWait(self.stack.dsn())
-            self._commits.arm()
-            try:
-                standing = self._commits.wait_for_any(
-                    service, statement=statement, timeout_s=self.times.statement_timeout_s / AIMS
-                )
-            except Inconclusive as error:
-                doubt = error
-                continue
-            self._note_commit(standing.receipt)
-            return standing
-        raise Inconclusive(f"{AIMS} times: {doubt}")
-
-    def _note_commit(self, receipt: Receipt) -> None:
-        self.witnesses["a COMMIT unanswered"] = {"source": receipt.source, "seen": receipt.after}
-        self.phases.note(f"parked: {receipt.after}")
-
-    def is_commit_parked(self, parked: Parked | Standing) -> str | None:
-        """That this COMMIT stands unanswered at this moment, in words; None when it does not."""
-        return self._commits.standing(parked.backend_pid) if self._commits is not None else None
-
-    def release_commits(self) -> None:
-        """Let every commit be answered. Idempotent. Raises: HealFailed, since nothing would be committed any more."""
-        if self._commits is None:
-            return
-        try:
-            self._commits.release()
-        except (LabError, psycopg.Error) as error:
-            raise HealFailed(f"commits could not be let go: {error}") from error
-        self._commits = None
-
     def inject(self, fault: Fault, *, wait: bool = True) -> Live | None:
         """Do harm and (unless told not to) wait for its receipt; None when this run is played without faults."""
         if not self.faulted:
@@ -279,7 +229,7 @@ class Experiment:
     def heal_all(self) -> None:
         """Release every tripwire and undo every fault, last first; each is tried. Raises: HealFailed."""
         try:
-            self.release_commits()
+            self.commits.release()
         finally:
             for tripwire in self._tripwires:
                 tripwire.release()
@@ -377,6 +327,10 @@ class Experiment:
             self.ledger.close()
             if self.monitor is not None:
                 self.monitor.close()
+
+    def _note_commit(self, receipt: Receipt) -> None:
+        self.witnesses["a COMMIT unanswered"] = {"source": receipt.source, "seen": receipt.after}
+        self.phases.note(f"parked: {receipt.after}")
 
 
 def fleet_of(x: Experiment) -> Crowd:

@@ -21,7 +21,6 @@ from harness.lab_session import lab_session
 from harness.receipt import Receipt
 
 TABLE: Final = "healthkit_data_record"
-NOBODY: Final = "chaoslab_nobody"
 ARM_TIMEOUT_MS: Final = 300
 
 _PLANT = f"""
@@ -39,11 +38,6 @@ where %(lab)s = any (pg_blocking_pids(a.pid)) and a.application_name like 'worke
 _VISIBLE = f"""
 select count(*) from {TABLE} r join healthkit_import_chunk c on c.id = r.chunk_id
 where c.batch_id = %(batch)s and c.chunk_index = %(index)s
-"""
-_STANDING = """
-select pid, application_name from pg_stat_activity where wait_event = 'SyncRep'
-  and starts_with(application_name, %(service)s || ':') and position(%(statement)s in query) > 0
-order by state_change limit 1
 """
 
 
@@ -161,85 +155,3 @@ class MidChunk:
             {"batch": self.point.batch_id, "index": self.point.chunk_index},
         ).fetchall()
         return "\n".join([f"chunk: {chunk}", *(str(each) for each in active)])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """A backend that stands in its COMMIT, whose it is, and how that was seen."""
-
-    replica: str
-    backend_pid: int
-    receipt: Receipt
-
-
-class CommitWait:
-    """Makes every COMMIT of the app wait for a standby that nobody has: durable, but unanswered.
-
-    Arm it while a MidChunk holds the worker, then release the MidChunk: the worker stops inside its COMMIT. It is
-    server-wide, so hold it briefly. The lab's sessions commit locally and do not wait. What a killed harness leaves
-    armed is a setting of the stack's own Postgres, and goes with its data (harness/leftovers.py).
-    """
-
-    def __init__(self, dsn: str) -> None:
-        """Connects as superuser; changes nothing yet."""
-        self._dsn = dsn
-
-    def arm(self) -> None:
-        """Set and reload; returns when new commits wait."""
-        self._set(f"alter system set synchronous_standby_names = '{NOBODY}'", awaited=NOBODY)
-
-    def release(self) -> None:
-        """Reset and reload: commits that wait are answered. Idempotent."""
-        self._set("alter system reset synchronous_standby_names", awaited="")
-
-    def wait_until_parked(self, backend_pid: int, *, timeout_s: float) -> Receipt:
-        """Wait until this backend stands in SyncRep. Raises: Inconclusive when it does not in time."""
-        try:
-            after = wait_for(
-                lambda: self.standing(backend_pid),
-                awaiting=f"backend {backend_pid} in SyncRep",
-                timeout_s=timeout_s,
-                interval_s=0.02,
-            )
-        except WaitTimeout as error:
-            raise Inconclusive(str(error)) from error
-        return Receipt(source="pg_stat_activity", before=f"backend {backend_pid} does not wait", after=after)
-
-    def wait_for_any(self, service: str, *, statement: str, timeout_s: float) -> Standing:
-        """Wait until some backend of a service stands in SyncRep after a statement that contains these words.
-
-        Raises: Inconclusive when none does in time.
-        """
-
-        def look() -> tuple[object, ...] | None:
-            with lab_session(self._dsn) as session:
-                return session.execute(_STANDING, {"service": service, "statement": statement}).fetchone()
-
-        awaiting = f"a backend of {service} in SyncRep after {statement!r}"
-        try:
-            pid, name = wait_for(look, awaiting=awaiting, timeout_s=timeout_s, interval_s=0.02)
-        except WaitTimeout as error:
-            raise Inconclusive(str(error)) from error
-        after = f"{name} (backend {pid}) waits in SyncRep after {statement!r}"
-        receipt = Receipt(source="pg_stat_activity", before=f"no backend of {service} does", after=after)
-        return Standing(replica=str(name).split(":")[1], backend_pid=int(str(pid)), receipt=receipt)
-
-    def standing(self, backend_pid: int) -> str | None:
-        """That this backend stands in its COMMIT now, in words; None when it does not."""
-        with lab_session(self._dsn) as session:
-            found = session.execute(
-                "select application_name from pg_stat_activity where pid = %s and wait_event = 'SyncRep'",
-                (backend_pid,),
-            ).fetchone()
-        return f"{found[0]} (backend {backend_pid}) waits in SyncRep" if found else None
-
-    def _set(self, statement: str, *, awaited: str) -> None:
-        with lab_session(self._dsn) as session:
-            session.execute(statement)
-            session.execute("select pg_reload_conf()")
-
-            def is_set() -> bool:
-                found = session.execute("show synchronous_standby_names").fetchone()
-                return found is not None and found[0] == awaited
-
-            wait_for(is_set, awaiting=f"synchronous_standby_names = {awaited!r}", timeout_s=5.0)

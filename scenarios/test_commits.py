@@ -6,6 +6,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from harness.anomaly import Kind
+from harness.commit_wait import Standing
 from harness.demands import await_imports, expect_executions, expect_loud
 from harness.experiment import Experiment
 from harness.faults.commits import LoseCommitAnswer
@@ -13,7 +14,7 @@ from harness.faults.process import KillReplica
 from harness.ledger import noted_ops
 from harness.row import row
 from harness.times import Recovery
-from harness.tripwire import Parked, Standing
+from harness.tripwire import Parked
 from harness.witness import Monitor, claim_history
 from scenarios.defects import counted_apart, no_sweeper, upload_counted_apart
 
@@ -30,9 +31,9 @@ UPLOAD = "INSERT INTO healthkit_import_chunk"
 def test_p8_commit_unanswered(x: Experiment) -> None:
     """The worker sees a lost connection; the chunk is done all the same, once, counted once, and never FAILED."""
     parked = x.park_chunk()
-    x.park_commit(parked)
+    x.commits.park(parked.backend_pid, let_go=lambda: x.release(parked))
     x.inject(LoseCommitAnswer(parked))
-    x.release_commits()
+    x.commits.release()
     expect_loud(x, "log:database_unavailable", names=(parked.point.batch_id,))
     expect_executions(x, parked, 1)
 
@@ -47,10 +48,10 @@ def test_w13_killed_after_commit(x: Experiment) -> None:
     """The commit holds, and the chain goes on although nobody was left to publish its next link."""
     monitor = x.watch_redis()
     parked = x.park_chunk()
-    x.park_commit(parked)
+    x.commits.park(parked.backend_pid, let_go=lambda: x.release(parked))
     x.inject(KillReplica(parked.replica))
-    x.witness("its COMMIT stood unanswered when it was dead", x.is_commit_parked(parked))
-    x.release_commits()
+    x.witness("its COMMIT stood unanswered when it was dead", x.commits.standing(parked.backend_pid))
+    x.commits.release()
     expect_executions(x, parked, 1)
     if x.faulted:
         x.later.append(lambda: _see_next_link(x, parked, monitor))
@@ -65,10 +66,10 @@ def test_a9_upload_unanswered(x: Experiment) -> None:
     """Accepted for good or not at all; the phone's second try meets the chunk that is there already."""
     x.work()
     await_imports(x)
-    upload = x.park_any_commit("api", statement=UPLOAD)
+    upload = x.commits.park_any("api", statement=UPLOAD)
     x.inject(KillReplica(upload.replica))
-    x.witness("its COMMIT stood unanswered when the replica was dead", x.is_commit_parked(upload))
-    x.release_commits()
+    x.witness("its COMMIT stood unanswered when the replica was dead", x.commits.standing(upload.backend_pid))
+    x.commits.release()
     if x.faulted:
         x.later.append(lambda: _see_second_try(x, upload))
 

@@ -20,7 +20,7 @@ FROM healthkit_import_chunk c WHERE c.batch_id = %(batch)s AND c.chunk_index = %
 class LoseCommitAnswer:
     """`pg_terminate_backend` on a backend that stands in its COMMIT: the commit holds, its client only loses it.
 
-    To be injected while the commit is parked (`Experiment.park_commit`). Symptom for the client: a lost connection, as
+    To be injected while the commit is parked (`CommitWait.park`). Symptom for the client: a lost connection, as
     if nothing had been done. Blast radius: that session. Nothing to heal: whoever lost it may connect.
     """
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -19,12 +18,9 @@ from harness.events import Event
 from harness.experiment import Experiment, new_experiment
 from harness.phases import Phases
 from harness.plan import Plan
-from harness.receipt import Receipt
 from harness.row import Load, Row
-from harness.tripwire import Parked, Point
 
 NOBODY = 0
-POINT = Point(user_id=1, hk_uuid="", batch_id="b", batch_key="b", chunk_index=0, sample="s")
 
 
 class OnlyStores:
@@ -95,11 +91,6 @@ def x(server: str, tmp_path: Path) -> Iterator[Experiment]:
         experiment.undo()
 
 
-def parked(backend_pid: int) -> Parked:
-    receipt = Receipt(source="", before="", after="")
-    return Parked(point=POINT, replica="worker-1", pid=1, backend_pid=backend_pid, receipt=receipt)
-
-
 def standbys(dsn: str) -> str:
     with psycopg.connect(dsn, autocommit=True) as session:
         (setting,) = session.execute("show synchronous_standby_names").fetchall()[0]
@@ -107,23 +98,23 @@ def standbys(dsn: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "end", [Experiment.release_commits, Experiment.heal_all, Experiment.undo], ids=["release", "heal", "undo"]
+    "end", [lambda x: x.commits.release(), Experiment.heal_all, Experiment.undo], ids=["release", "heal", "undo"]
 )
 def test_a_commit_that_is_held_is_answered(x: Experiment, server: str, end: Callable[[Experiment], None]) -> None:
     with closing(Committer(server)) as committer:
-        held = parked(committer.session.info.backend_pid)
-        x.park_commit(held)
-        assert x.is_commit_parked(held)
+        held = committer.session.info.backend_pid
+        x.commits.park(held, let_go=lambda: None)
+        assert x.commits.standing(held)
         end(x)
         end(x)
-        assert x.is_commit_parked(held) is None
+        assert x.commits.standing(held) is None
     assert standbys(server) == ""
 
 
 def test_commits_are_let_go_though_the_one_that_was_awaited_never_came(x: Experiment, server: str) -> None:
-    x.times = replace(x.times, statement_timeout_s=0.2)
+    x.commits._timeout_s = 0.2
     with pytest.raises(Inconclusive, match="SyncRep"):
-        x.park_commit(parked(NOBODY))
+        x.commits.park(NOBODY, let_go=lambda: None)
     assert standbys(server) != ""
     x.undo()
     assert standbys(server) == ""
@@ -131,9 +122,9 @@ def test_commits_are_let_go_though_the_one_that_was_awaited_never_came(x: Experi
 
 def test_whoever_stands_in_such_a_commit_is_named(x: Experiment, server: str) -> None:
     with closing(Committer(server)) as committer:
-        standing = x.park_any_commit("worker", statement="insert into written")
+        standing = x.commits.park_any("worker", statement="insert into written")
         assert (standing.replica, standing.backend_pid) == ("worker-1", committer.session.info.backend_pid)
-        assert x.is_commit_parked(standing)
+        assert x.commits.standing(standing.backend_pid)
         x.undo()
     assert standbys(server) == ""
 
@@ -142,9 +133,9 @@ def test_whoever_stands_in_such_a_commit_is_named(x: Experiment, server: str) ->
     ("service", "statement"), [("api", "insert into written"), ("worker", "insert into other")], ids=["who", "what"]
 )
 def test_another_commit_is_not_taken_for_it(x: Experiment, server: str, service: str, statement: str) -> None:
-    x.times = replace(x.times, statement_timeout_s=0.5)
+    x.commits._timeout_s = 0.5
     with closing(Committer(server)):
         with pytest.raises(Inconclusive, match=statement):
-            x.park_any_commit(service, statement=statement)
+            x.commits.park_any(service, statement=statement)
         x.undo()
     assert standbys(server) == ""

@@ -9,9 +9,11 @@ import psycopg
 import pytest
 
 from harness.clock import wait_for
+from harness.commit_wait import CommitWait
 from harness.drivers.embedded import running_postgres
 from harness.errors import Inconclusive
-from harness.tripwire import CommitWait, MidChunk, Point
+from harness.receipt import Receipt
+from harness.tripwire import MidChunk, Point
 
 UUID = "11111111-1111-1111-1111-111111111111"
 BATCH = "22222222-2222-2222-2222-222222222222"
@@ -117,13 +119,14 @@ def test_a_key_that_is_taken_cannot_be_held(dsn: str) -> None:
 
 
 def test_a_commit_waits_durable_and_unanswered_until_released(dsn: str) -> None:
-    commit = CommitWait(dsn)
+    seen: list[Receipt] = []
+    commit = CommitWait(dsn, timeout_s=60, on_parked=seen.append)
     with MidChunk(dsn, POINT) as tripwire:
         importer = Importer(dsn)
         parked = tripwire.wait_until_parked(timeout_s=60)
-        commit.arm()
+        commit.park(parked.backend_pid, let_go=tripwire.release)
     try:
-        assert "SyncRep" in commit.wait_until_parked(parked.backend_pid, timeout_s=60).after
+        assert "SyncRep" in seen[0].after
         assert importer.thread.is_alive()
     finally:
         commit.release()

@@ -10,10 +10,11 @@ import psycopg
 import pytest
 
 from harness.clock import wait_for
+from harness.commit_wait import CommitWait
 from harness.drivers.protocol import Stack
 from harness.faults.commits import LoseCommitAnswer
 from harness.receipt import Receipt
-from harness.tripwire import CommitWait, Parked, Point
+from harness.tripwire import Parked, Point
 
 BATCH = "22222222-2222-2222-2222-222222222222"
 POINT = Point(user_id=1, hk_uuid="", batch_id=BATCH, batch_key="b", chunk_index=3, sample="u/d/t/1")
@@ -60,7 +61,7 @@ def stack(only_postgres: Stack) -> Stack:
 
 @pytest.fixture
 def commits(stack: Stack) -> Iterator[CommitWait]:
-    held = CommitWait(stack.dsn())
+    held = CommitWait(stack.dsn(), timeout_s=60, on_parked=lambda _: None)
     yield held
     held.release()
 
@@ -75,9 +76,7 @@ def test_the_commit_holds_and_only_its_client_is_not_told(stack: Stack, commits:
     bystander = psycopg.connect(stack.dsn(), autocommit=True, application_name="worker:worker-1:1")
     with closing(Importer(stack.dsn())) as importer:
         fault = fault_against(importer)
-        commits.arm()
-        importer.start()
-        commits.wait_until_parked(importer.session.info.backend_pid, timeout_s=60)
+        commits.park(importer.session.info.backend_pid, let_go=importer.start)
         before = fault.look(stack)
         assert not fault.has_bitten(before=before, now=before)
         assert not fault.is_whole(stack)
