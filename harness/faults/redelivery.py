@@ -63,7 +63,7 @@ class RedeliverMessage:
             self._first = found[0]
             copies = [_copy(unacked[self._first], tag=f"{self._first}-{n}") for n in range(1, self.copies + 1)]
             self._tags = frozenset(_tag(each) for each in copies)
-            client.lpush(QUEUE, *copies)
+            client.rpush(QUEUE, *copies)  # the end that workers pop: no backlog before them
 
     def has_bitten(self, *, before: str, now: str) -> bool:
         """Every copy is with a worker or was, and the first delivery is not acked: somebody still works on it."""
