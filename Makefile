@@ -38,7 +38,7 @@ $(READY): requirements-lab.lock pyproject.toml
 	@touch $(READY)
 
 .PHONY: chaos
-chaos: $(READY) ## prove it: run the scenarios [DRIVER=auto|containers|processes IDS='W1 W2' K=… TIER=fast SEED=n PATCH=file.diff REQUIRE=1 LANES=n]
+chaos: $(READY) ## prove it: run the scenarios [DRIVER=auto|containers|processes IDS='W1 W2' K=… TIER=fast|core|rest SEED=n PATCH=file.diff REQUIRE=1 LANES=n]
 	@$(LAB) chaos $(options) $(if $(PATCH),--patch '$(PATCH)')
 
 .PHONY: load

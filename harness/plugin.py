@@ -51,7 +51,7 @@ class Selection:
         if self.plans:
             return plan.slug() in self.plans
         is_wanted = not self.ids or plan.row.id in self.ids
-        return is_wanted and (self.tier is not Tier.FAST or plan.row.tier is Tier.FAST)
+        return is_wanted and (self.tier is None or self.tier.takes(plan.row.tier))
 
 
 @dataclass(slots=True)

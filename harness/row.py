@@ -18,10 +18,15 @@ CONTROL = "CONTROL"
 
 
 class Tier(StrEnum):
-    """`fast` rows gate a pull request; `full` adds the rest."""
+    """`fast` gates a pull request, `core` adds what every such stack must survive, `rest` is what both leave out."""
 
     FAST = "fast"
-    FULL = "full"
+    CORE = "core"
+    REST = "rest"
+
+    def takes(self, other: Tier) -> bool:
+        """Whether rows of the other tier are played when this one is asked for."""
+        return other is self or (self is Tier.CORE and other is Tier.FAST)
 
 
 class Need(StrEnum):
@@ -53,7 +58,7 @@ class Row:
     id: str
     title: str
     variant: str = ""
-    tier: Tier = Tier.FULL
+    tier: Tier = Tier.REST
     needs: tuple[Need, ...] = ()
     defects: tuple[Planted, ...] = ()
     spec: StackSpec = field(default_factory=StackSpec)

@@ -56,6 +56,7 @@ def test_b1_redis_killed(x: Experiment) -> None:
 @row(
     "B2",
     title="Redis killed while imports wait in it, comes back empty",
+    tier=Tier.CORE,
     recovery=Recovery.STORE_AWAY,
     defects=(no_sweeper.DEFECT.expecting(Kind.LOST),),
 )
@@ -94,6 +95,7 @@ def _make_old(x: Experiment) -> int:
 @row(
     "B3",
     title="Redis frozen for longer than any request may take",
+    tier=Tier.CORE,
     recovery=Recovery.STORE_AWAY,
     defects=(no_timeouts.DEFECT.expecting(Kind.UNBOUNDED),),
 )
@@ -112,6 +114,7 @@ def test_b3_redis_frozen(x: Experiment) -> None:
 @row(
     "B4",
     title="half-open: the workers' connections to Redis go silent for ever, new ones pass",
+    tier=Tier.CORE,
     recovery=Recovery.STORE_AWAY,
     defects=(no_timeouts_no_sweeper.DEFECT.expecting(Kind.LATE),),
 )

@@ -27,11 +27,14 @@ ELSEWHERE = StackSpec(
 COMPASS = StackSpec(env={"COMPASS_ENABLED": "true", "COMPASS_DB_USER": "legacy"})
 
 
-@row("C1", variant="api", title="each required variable missing from api", load=FEW, refuses=("api",),
+@row("C1", variant="api", title="each required variable missing from api", tier=Tier.CORE,
+     load=FEW, refuses=("api",),
      defects=(optional_app_env.DEFECT.expecting(Kind.NOT_REFUSED),))  # fmt: skip
-@row("C1", variant="worker", title="each required variable missing from worker", load=FEW, refuses=("worker",),
+@row("C1", variant="worker", title="each required variable missing from worker", tier=Tier.CORE,
+     load=FEW, refuses=("worker",),
      defects=(optional_app_env.DEFECT.expecting(Kind.NOT_REFUSED),))  # fmt: skip
-@row("C1", variant="beat", title="each required variable missing from beat", load=FEW, refuses=("beat",),
+@row("C1", variant="beat", title="each required variable missing from beat", tier=Tier.CORE,
+     load=FEW, refuses=("beat",),
      defects=(optional_app_env.DEFECT.expecting(Kind.NOT_REFUSED),))  # fmt: skip
 def test_c1_required_variable_missing(x: Experiment) -> None:
     """That service exits 78, and one message names the variable and the service."""
@@ -42,7 +45,7 @@ def test_c1_required_variable_missing(x: Experiment) -> None:
         expect_refusal(x, replica=x.stack.replicas(service)[-1], without=variable)
 
 
-@row("C3", title="a legacy variable that only the API has", load=FEW, spec=COMPASS,
+@row("C3", title="a legacy variable that only the API has", tier=Tier.CORE, load=FEW, spec=COMPASS,
      defects=(compass_everywhere.DEFECT.expecting(Kind.CRASHED),))  # fmt: skip
 def test_c3_legacy_variable_elsewhere(x: Experiment) -> None:
     """No service needs what it does not use."""
@@ -63,11 +66,11 @@ def test_c4_worker_without_redis_url(x: Experiment) -> None:
     expect_refusal(x, replica=x.stack.replicas("worker")[-1], without="REDIS_URL")
 
 
-@row("C5", variant="database", title="workers listening on another Redis database", load=FEW,
-     spec=ELSEWHERE,
+@row("C5", variant="database", title="workers listening on another Redis database", tier=Tier.CORE,
+     load=FEW, spec=ELSEWHERE,
      defects=(no_import_checks.DEFECT.expecting(Kind.SILENT),))  # fmt: skip
-@row("C5", variant="queue", title="workers listening on another queue", load=FEW,
-     spec=ELSEWHERE,
+@row("C5", variant="queue", title="workers listening on another queue", tier=Tier.CORE,
+     load=FEW, spec=ELSEWHERE,
      defects=(no_import_checks.DEFECT.expecting(Kind.SILENT),))  # fmt: skip
 def test_c5_worker_listens_elsewhere(x: Experiment) -> None:
     """/health/imports turns 503 and a metric rises, though every process is healthy."""

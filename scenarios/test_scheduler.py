@@ -38,6 +38,7 @@ def test_s1_two_beats(x: Experiment) -> None:
 @row(
     "S2",
     title="the leading beat killed, a standby present",
+    tier=Tier.CORE,
     load=SOME,
     spec=TWO_BEATS,
     defects=(no_standby.DEFECT.expecting(Kind.LATE),),

@@ -39,6 +39,7 @@ LONG_STOP = {"STOP_TIMEOUT_S": f"{LONG_STOP_S:g}"}
     "W1",
     variant="warm",
     title="SIGTERM mid-chunk under warm shutdown; the chunk ends before the stop timeout",
+    tier=Tier.CORE,
     hold_s=LAB.soft_shutdown_s / 2,
     spec=StackSpec(service_env=WARM, env=LONG_STOP, stop_timeout_s=LONG_STOP_S),
     defects=(early_ack.DEFECT.expecting(Kind.LOST),),
@@ -66,6 +67,7 @@ def test_w1_stopped_chunk_ends_in_time(x: Experiment) -> None:
 @row(
     "W2",
     title="SIGTERM mid-chunk under warm shutdown; the chunk outlasts the stop timeout, SIGKILL follows",
+    tier=Tier.CORE,
     recovery=Recovery.HOLDER_DIED,
     hold_s=SHORT_STOP_S + 0.5,
     spec=StackSpec(service_env=WARM, env={"STOP_TIMEOUT_S": f"{SHORT_STOP_S:g}"}, stop_timeout_s=SHORT_STOP_S),
@@ -118,6 +120,7 @@ def test_w6_worker_killed(x: Experiment) -> None:
 @row(
     "W7",
     title="a message popped by a worker that is killed before it notes it as unacked",
+    tier=Tier.CORE,
     recovery=Recovery.HOLDER_DIED,
     defects=(no_sweeper.DEFECT.expecting(Kind.LOST),),
 )

@@ -15,7 +15,12 @@ Driver = Annotated[str, typer.Option(help="auto, containers or processes")]
 Ids = Annotated[str, typer.Option(help="exact catalogue ids, e.g. 'W1 W2'; the control is always added")]
 Keyword = Annotated[str, typer.Option("--keyword", "-k", help="pytest's -k")]
 Seed = Annotated[int, typer.Option(help="everything random derives from it")]
-TierOption = Annotated[Tier | None, typer.Option(help="fast: what gates a pull request")]
+TierOption = Annotated[
+    Tier | None,
+    typer.Option(
+        help="fast: what gates a pull request; core: fast and what every stack must survive; rest: what core leaves out"
+    ),
+]
 Require = Annotated[bool, typer.Option("--require", help="a skip for a missing capability is no pass")]
 Lanes = Annotated[
     int, typer.Option(help="scenarios side by side; 0: one per core (containers: per two cores), at most 4")
