@@ -10,6 +10,7 @@ PATCH ?=
 TIER ?=
 REQUIRE ?=
 LANES ?=
+SMALL ?=
 
 VENV := .venv
 READY := $(VENV)/.ready
@@ -38,8 +39,8 @@ $(READY): requirements-lab.lock pyproject.toml
 	@touch $(READY)
 
 .PHONY: chaos
-chaos: $(READY) ## prove it: run the scenarios [DRIVER=auto|containers|processes IDS='W1 W2' K=… TIER=fast|core|rest SEED=n PATCH=file.diff REQUIRE=1 LANES=n]
-	@$(LAB) chaos $(options) $(if $(PATCH),--patch '$(PATCH)')
+chaos: $(READY) ## prove it: run the scenarios [DRIVER=auto|containers|processes IDS='W1 W2' K=… TIER=fast|core|rest SEED=n PATCH=file.diff REQUIRE=1 LANES=n SMALL=1]
+	@$(LAB) chaos $(options) $(if $(SMALL),--small) $(if $(PATCH),--patch '$(PATCH)')
 
 .PHONY: load
 load: $(READY) ## load it with backfilling phones [USERS=60 RATE=0.5 RUN_TIME=30 SHAPE=steady|ramp|spike|soak FAULT=W6 PLANTED=no_sweeper PROCESSES=1 TARGET=url UI=1 DRIVER SEED]
