@@ -183,17 +183,16 @@ def _see_taken_over(x: Experiment, parked: Parked) -> None:
     if history.get("status") != "DONE":
         return
     x.witness("the chunk was claimed again and done", history if int(history["executions"]) > 1 else None)
-    if x.pace is not None:
-        soon_s = recovery_s(x.times, x.row.recovery, outage_s=x.outage_s) + x.pace.whole_s * x.crowding()
-        x.bounds.append(
-            Bound(
-                name=f"chunk {parked.point.chunk_index} of batch {parked.point.batch_id}, done again,",
-                kind=Kind.LATE,
-                took_s=(datetime.fromisoformat(history["finished_at"]) - _over_at(x)).total_seconds(),
-                bound_s=min(soon_s, REDELIVERY_CADENCE_S),
-                ids={"batch": parked.point.batch_id, "chunk": str(parked.point.chunk_index)},
-            )
+    soon_s = recovery_s(x.times, x.row.recovery, outage_s=x.outage_s) + x.control_s()
+    x.bounds.append(
+        Bound(
+            name=f"chunk {parked.point.chunk_index} of batch {parked.point.batch_id}, done again,",
+            kind=Kind.LATE,
+            took_s=(datetime.fromisoformat(history["finished_at"]) - _over_at(x)).total_seconds(),
+            bound_s=min(soon_s, REDELIVERY_CADENCE_S),
+            ids={"batch": parked.point.batch_id, "chunk": str(parked.point.chunk_index)},
         )
+    )
 
 
 def _over_at(x: Experiment) -> datetime:

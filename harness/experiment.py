@@ -38,6 +38,7 @@ from harness.quiesce import quiesce
 from harness.receipt import Injected, Receipt
 from harness.row import Row
 from harness.states import StateWatch
+from harness.steady import GATE_ALLOWANCE_S
 from harness.times import Pace, Times, quiesce_deadline_s
 from harness.tripwire import MidChunk, Parked
 from harness.watch import Watch, Watched
@@ -282,6 +283,10 @@ class Experiment:
     def crowding(self) -> float:
         """How many times more crowded the machine is than during the control; 1 without a control."""
         return self.pace.crowding(self.contention.stretch()) if self.pace is not None else 1.0
+
+    def control_s(self) -> float:
+        """What the control took in all, on a machine as crowded as this is now; without one, the allowance of the gate."""
+        return self.pace.whole_s * self.crowding() if self.pace is not None else GATE_ALLOWANCE_S
 
     def injected_at(self) -> datetime | None:
         """When the first fault was injected; None when none was."""

@@ -156,7 +156,7 @@ def _play_on(
         x.quiesce()
         phases.enter("check")
         # Waited for first, so that nothing is judged half-way; told last, since what became of samples matters more.
-        unsteady = steady_problems(stack, times=plan.times())
+        unsteady = steady_problems(stack, times=plan.times(), allowance_s=x.control_s())
         _take(judge_run(x), x, found)
         found.anomalies += unsteady
     finally:

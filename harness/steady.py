@@ -9,15 +9,18 @@ from harness.errors import WaitTimeout
 from harness.health import import_problems
 from harness.times import Times
 
+GATE_ALLOWANCE_S = 30.0
+"""What a slow or crowded machine may need, beside the stack's own times, before anything of this run was measured."""
+
 
 def gate_problems(stack: Stack, *, times: Times) -> list[Anomaly]:
     """Why the stack is not fit to begin: a replica that is not healthy, or a health check that alarms over nothing."""
-    return _unsteady(stack, times=times, alarm=Kind.FALSE_ALARM)
+    return _unsteady(stack, timeout_s=_own_s(times) + GATE_ALLOWANCE_S, alarm=Kind.FALSE_ALARM)
 
 
-def steady_problems(stack: Stack, *, times: Times) -> list[Anomaly]:
-    """What did not come back after the scenario."""
-    return _unsteady(stack, times=times, alarm=Kind.NOT_RECOVERED)
+def steady_problems(stack: Stack, *, times: Times, allowance_s: float) -> list[Anomaly]:
+    """What did not come back after the scenario, within its own times and what this machine needs besides."""
+    return _unsteady(stack, timeout_s=_own_s(times) + allowance_s, alarm=Kind.NOT_RECOVERED)
 
 
 def glance(stack: Stack) -> dict[str, str]:
@@ -37,9 +40,13 @@ def glance(stack: Stack) -> dict[str, str]:
     return states
 
 
-def _unsteady(stack: Stack, *, times: Times, alarm: Kind) -> list[Anomaly]:
+def _own_s(times: Times) -> float:
+    """How long an alarm over what is past may last, and a new leader may take."""
+    return times.overdue_s + 2 * times.sweep_interval_s + times.beat_lease_s
+
+
+def _unsteady(stack: Stack, *, timeout_s: float, alarm: Kind) -> list[Anomaly]:
     """Wait until all replicas are healthy and no api replica alarms; what is left at the end is wrong."""
-    timeout_s = times.overdue_s + 2 * times.sweep_interval_s + times.beat_lease_s
     well: set[str] = set()
 
     def is_steady() -> bool:

@@ -38,7 +38,9 @@ def chaos(
     require: Require = False,
     lanes: Lanes = 0,
     plan: PlanOption = "",
-    small: Annotated[bool, typer.Option("--small", help="a fifth of the load: for writing scenarios, and where time is short")] = False,
+    small: Annotated[
+        bool, typer.Option("--small", help="a fifth of the load: for writing scenarios, and where time is short")
+    ] = False,
 ) -> None:
     """Run the scenarios. Exit: 0 VALID, 1 INVALID, 2 INCONCLUSIVE, 3 the lab itself failed."""
     selection = Selection(

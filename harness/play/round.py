@@ -29,7 +29,7 @@ from harness.play.menu import order
 from harness.receipt import doubts_about
 from harness.row import Load, Row
 from harness.run_record import RunRecord, ScenarioRecord, new_run_directory
-from harness.steady import steady_problems
+from harness.steady import GATE_ALLOWANCE_S, steady_problems
 from harness.times import Recovery
 from harness.verdict import Verdict, exit_code_of, judge
 
@@ -156,7 +156,7 @@ class Round:
         self.see_kills()
         self._x.quiesce()
         self._phases.enter("check")
-        unsteady = steady_problems(self.stack, times=self.plan.times())
+        unsteady = steady_problems(self.stack, times=self.plan.times(), allowance_s=GATE_ALLOWANCE_S)
         findings = judge_run(self._x)
         anomalies = (*unsteady, *findings.anomalies)
         doubts = (*findings.doubts, *(doubt for each in self._x.harm.injected() for doubt in doubts_about(each)))
