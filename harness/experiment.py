@@ -285,7 +285,7 @@ class Experiment:
         return self.pace.crowding(self.contention.stretch()) if self.pace is not None else 1.0
 
     def control_s(self) -> float:
-        """What the control took in all, on a machine as crowded as this is now; without one, the allowance of the gate."""
+        """What the control took, on a machine as crowded as this is now; without one, the allowance of the gate."""
         return self.pace.whole_s * self.crowding() if self.pace is not None else GATE_ALLOWANCE_S
 
     def injected_at(self) -> datetime | None:
