@@ -1,12 +1,13 @@
 """Claims: one holder at a time, one chunk of a batch in flight, taken over when the holder is gone."""
 
+import os
 import uuid
 
 import psycopg
 import pytest
 
 from healthkit.counters import counters_read
-from healthkit.database import execute, fetch_one
+from healthkit.database import execute, fetch_all, fetch_one
 from healthkit.importing.chunk import Outcome, chunk_run
 from healthkit.importing.claim import Claim, Refusal, chunk_claim
 from healthkit.importing.dead_claims import dead_claims_reap
@@ -24,8 +25,13 @@ from tests.app.imports import (
     waiting_backend,
     with_settings,
 )
+from tests.app.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("stores")
+CLAIM_SLOT_0 = (
+    "UPDATE healthkit_import_chunk SET claim_token = gen_random_uuid(), claim_slot = 0, claimed_at = now(),"
+    " claim_expires_at = now() + interval '1 minute'"
+)
 SWEEP, CLAIM_TIMEOUT = 1.0, 10.0  # in sweep intervals, as `age` has it
 
 
@@ -76,11 +82,24 @@ def test_a_slot_is_taken_once_whatever_the_claims_saw() -> None:
     batch_id = batch(phone(), [[sample(1)], [sample(2)]])
     claim(batch_id, 0)
     with pytest.raises(psycopg.errors.UniqueViolation, match="healthkit_import_chunk_slot"):
-        execute(
-            "UPDATE healthkit_import_chunk SET claim_token = gen_random_uuid(), claim_slot = 0, claimed_at = now(),"
-            " claim_expires_at = now() WHERE batch_id = $1 AND chunk_index = 1",
-            batch_id,
+        execute(f"{CLAIM_SLOT_0} WHERE batch_id = $1 AND chunk_index = 1", batch_id)
+
+
+@pytest.mark.parametrize(
+    ("fanout", "outcome"), [pytest.param(1, Outcome.REFUSED, id="one slot"), pytest.param(2, Outcome.DONE, id="two")]
+)
+def test_a_slot_lost_at_the_last_moment_costs_nothing_while_another_is_free(fanout: int, outcome: Outcome) -> None:
+    batch_id = batch(phone(), [[sample(1)], [sample(2)]])
+    blocked_by = "SELECT 1 FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))"
+    with with_settings(chunk_fanout=fanout), psycopg.connect(os.environ["DATABASE_URL"]) as first:
+        first.execute(f"{CLAIM_SLOT_0} WHERE batch_id = %s AND chunk_index = 0", (batch_id,))
+        second = in_another_session(lambda: chunk_run(batch_id=batch_id, chunk_index=1, holder="x"))
+        wait_until(
+            lambda: fetch_all(blocked_by, first.info.backend_pid) != [],
+            what="the second claim waits for the first one's slot",
         )
+        first.commit()
+        assert second.result() is outcome
 
 
 @pytest.mark.parametrize(

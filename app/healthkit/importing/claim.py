@@ -72,14 +72,18 @@ def chunk_claim(*, batch_id: UUID, chunk_index: int, holder: str) -> Claim | Ref
     """
     settings = config()
     token = uuid4()
-    try:
-        row = fetch_one(_CLAIM, batch_id, chunk_index, token, settings.claim_timeout_s, holder, settings.chunk_fanout)
-    except psycopg.errors.UniqueViolation:
-        return Refusal("busy")  # another delivery took the slot at this very moment
-    if row is None:
-        return _refusal(batch_id, chunk_index)
-    samples, executions, *context = row
-    return Claim(token, batch_id, chunk_index, samples, executions, context_from(tuple(context)))
+    for _ in range(settings.chunk_fanout):
+        try:
+            row = fetch_one(
+                _CLAIM, batch_id, chunk_index, token, settings.claim_timeout_s, holder, settings.chunk_fanout
+            )
+        except psycopg.errors.UniqueViolation:
+            continue  # another delivery took this slot at this very moment: the next one, if there is one
+        if row is None:
+            return _refusal(batch_id, chunk_index)
+        samples, executions, *context = row
+        return Claim(token, batch_id, chunk_index, samples, executions, context_from(tuple(context)))
+    return Refusal("busy")
 
 
 def _refusal(batch_id: UUID, chunk_index: int) -> Refusal:
