@@ -26,6 +26,9 @@ options = --driver $(DRIVER) --seed $(SEED) $(if $(IDS),--ids '$(IDS)') $(if $(K
 NO_STACK := APP_ENV=dev SECRET_KEY=for-the-type-checker-only-0123456789abcdef DATABASE_URL=postgresql://nobody:none@localhost/none \
   REDIS_URL=redis://localhost/0
 
+# Files side by side, one per core; what a file's tests share is started once.
+PYTEST := $(VENV)/bin/python -m pytest tests --numprocesses auto --maxprocesses 4 --dist loadfile
+
 .PHONY: help
 help: ## what there is to call
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -67,11 +70,11 @@ down: $(READY) ## end it
 
 .PHONY: test
 test: $(READY) ## the lab's and the app's own tests, but for those that start whole stacks [REQUIRE=1]
-	@REQUIRE=$(REQUIRE) $(VENV)/bin/python -m pytest tests -m 'not stack'
+	@REQUIRE=$(REQUIRE) $(PYTEST) -m 'not stack'
 
 .PHONY: test-stack
 test-stack: $(READY) ## the tests that start whole stacks, on each driver that works here [REQUIRE=1]
-	@REQUIRE=$(REQUIRE) $(VENV)/bin/python -m pytest tests -m stack
+	@REQUIRE=$(REQUIRE) $(PYTEST) -m stack
 
 .PHONY: bench
 bench: $(READY) ## measure: import and accept path, growth to 10 M records, the lab's own check [QUICK=1 a rehearsal]

@@ -116,7 +116,7 @@ class Campaign:
             # A socket that some library leaves to the garbage collector is not a finding about the stack.
             "-Wdefault::ResourceWarning",
             "-Wdefault::pytest.PytestUnraisableExceptionWarning",
-            "-p", "no:cacheprovider",
+            "-p", "no:cacheprovider", "-p", "no:xdist",
             "-q", "--no-header", "--no-summary", "-s", "-p", "no:terminalreporter",
         ]  # fmt: skip
         return [*words, "-k", self.keyword] if self.keyword else words

@@ -9,7 +9,7 @@ from datetime import datetime
 from harness.clock import utc_now, wait_for
 from harness.drivers.protocol import Stack
 from harness.errors import HealFailed, Inconclusive, LabError, WaitTimeout
-from harness.faults.fault import Fault
+from harness.faults.fault import Fault, Traceless
 from harness.receipt import Injected, Receipt
 
 HEAL_TIMEOUT_S = 120.0
@@ -120,6 +120,10 @@ class Harm:
     def unhealed(self) -> bool:
         """Whether anything is still harmed."""
         return any(not live.is_healed for live in self._lives)
+
+    def leaves_as_new(self) -> bool:
+        """Whether the stack is as if nothing had been harmed, once all is healed."""
+        return all(isinstance(live.fault, Traceless) and live.fault.leaves_as_new for live in self._lives)
 
     def targets(self) -> frozenset[str]:
         """Replicas, stores and links that were harmed."""

@@ -65,6 +65,7 @@ class _Findings:
     stretch: float = 1.0
     lab_failed: bool = False
     heal_failed: bool = False
+    is_stack_as_new: bool = True
     skipped: str | None = None
 
 
@@ -103,7 +104,7 @@ def play(
     finally:
         phases_s = phases.end()
         if stack is not None:
-            clean = not found.anomalies and not found.doubts and not found.faults
+            clean = not found.anomalies and not found.doubts and found.is_stack_as_new
             session.pool.give_back(stack, is_touched=not clean)
     verdict = judge(anomalies=len(found.anomalies), doubts=len(found.doubts))
     if found.skipped is not None and verdict is Verdict.VALID:
@@ -164,12 +165,13 @@ def _play_on(
             x.undo()
         finally:
             found.faults = x.harm.injected()
+            found.is_stack_as_new = x.harm.leaves_as_new()
 
 
 def _prepare(following: Plan, *, x: Experiment, session: Session) -> None:
     """Begin to start the next scenario's stack, unless it can have this one. All is healed: only waiting is left."""
     spec = following.spec(app_dir=session.app_dir)
-    if x.harm.injected() or spec != x.stack.spec:
+    if not x.harm.leaves_as_new() or spec != x.stack.spec:
         session.pool.prepare(spec)
 
 

@@ -51,7 +51,7 @@ class Plan:
         return self.row.load.planted_phones if self._has_small_load else self.row.load.phones
 
     def samples(self) -> int:
-        """How many samples they submit, at least."""
+        """How many samples they generate, before doubles, odd ones and bad ones."""
         return self.row.load.planted_samples if self._has_small_load else self.row.load.samples
 
     @property

@@ -1,13 +1,15 @@
 """Two marks: `stack` for tests that start whole stacks, `needs(…)` for what the machine must have (see tests/needs.py).
 
 A fixture named like a need (`engine`, `browser`) is one too. A test whose need is not met is deselected, and the end of
-the run says so with the reason; with REQUIRE=1 it fails.
+the run says so with the reason; with REQUIRE=1 it fails. Files are tested side by side (pytest-xdist): each of its
+workers collects all of them, and tells the process that reports.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -60,6 +62,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     unmet = item.stash.get(UNMET, None)
     if unmet is not None:
         pytest.fail(f"REQUIRE is set, and this machine lacks what the test needs: {unmet}", pytrace=False)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker tells what it has left out."""
+    told: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if told is not None:
+        told["deselected"] = dict(session.config.stash[DESELECTED])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker has ended; one that crashed tells nothing."""
+    told: dict[str, Any] = getattr(node, "workeroutput", {})
+    if "deselected" in told:
+        node.config.stash[DESELECTED] = Counter(told["deselected"])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

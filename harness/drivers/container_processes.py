@@ -40,17 +40,23 @@ class ProcessView(Protocol):
 
 def view_of(container: Container) -> ProcessView:
     """The best view there is of a container that runs; reads its main process from `container.attrs`."""
-    main = int(container.attrs["State"]["Pid"])
-    if os.geteuid() == 0 and _is_here(container, main):
-        return HostView(main)
-    return ShellView(container)
+    return HostView(_main_pid(container)) if is_in_sight(container) else ShellView(container)
 
 
-def _is_here(container: Container, main: int) -> bool:
+def is_in_sight(container: Container) -> bool:
+    """Whether the host's process table shows the main process that `container.attrs` names: then it runs, too."""
+    main = _main_pid(container)
+    if os.geteuid() != 0 or main == 0:
+        return False
     try:
         return str(container.id) in Path(f"/proc/{main}/cgroup").read_text(encoding="ascii")
     except OSError:
         return False
+
+
+def _main_pid(container: Container) -> int:
+    """On the host; 0 when the engine last said that it is down."""
+    return int(container.attrs["State"]["Pid"])
 
 
 class HostView:

@@ -22,6 +22,7 @@ class ChangeEnv:
     source: str = "process table of the replica"
     bite_timeout_s: float = 30.0
     name: str = "change_env"
+    leaves_as_new: bool = True
 
     @property
     def service(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from harness.drivers.protocol import Stack
 
@@ -44,3 +44,15 @@ class Fault(Protocol):
 
     def is_whole(self, stack: Stack) -> bool:
         """Whether the target is seen whole again."""
+
+
+@runtime_checkable
+class Traceless(Protocol):
+    """A fault of which nothing outlives its heal: it never reached a service or a store, or they were started anew.
+
+    The next scenario may have the stack. A fault that does not say so leaves its stack to be ended.
+    """
+
+    @property
+    def leaves_as_new(self) -> bool:
+        """Whether this one does, given its target."""

@@ -26,6 +26,7 @@ class HarmGateway:
     target: str = "gateway"
     source: str = "the receiver's own list of requests and how it answered them"
     bite_timeout_s: float = 90.0
+    leaves_as_new: bool = True
 
     @property
     def name(self) -> str:

@@ -27,6 +27,7 @@ class VanishPhone:
     go: Callable[[str], None]
     source: str = "the device's batches in Postgres, past the links"
     bite_timeout_s: float = 90.0
+    leaves_as_new: bool = True
     name: str = "vanish_phone"
 
     @property

@@ -57,6 +57,11 @@ class KillReplica:
         """`kill_worker`, `kill_beat`, …"""
         return f"kill_{service_of(self.target)}"
 
+    @property
+    def leaves_as_new(self) -> bool:
+        """A store's death reaches everybody; a service's ends with its new process."""
+        return self.target not in STORES
+
     def look(self, stack: Stack) -> str:
         """Main process, or exit."""
         return described(stack, self.target)
@@ -98,6 +103,11 @@ class StopReplica:
     def name(self) -> str:
         """`stop_worker`, …"""
         return f"stop_{service_of(self.target)}"
+
+    @property
+    def leaves_as_new(self) -> bool:
+        """A store's death reaches everybody; a service's ends with its new process."""
+        return self.target not in STORES
 
     @property
     def bite_timeout_s(self) -> float:

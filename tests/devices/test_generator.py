@@ -16,6 +16,7 @@ from harness.devices.sample import Mark, Sample, Spelling, normal_source, spell_
 from harness.devices.specials import BAD_REASONS_MADE
 from harness.devices.streams import wearer
 from harness.devices.types import BY_IDENTIFIER, REJECTION_REASONS, SAMPLE_TYPES, TypeKind
+from harness.row import Load
 
 SHAPE = Shape(seed=5, phones=4, samples=4_000)
 Content = tuple[str, int, int, float | str, str | None, str]
@@ -48,6 +49,14 @@ def test_at_least_what_was_asked_for(made: tuple[DevicePlan, ...]) -> None:
     assert sum(plan.sample_count for plan in made) >= SHAPE.samples
     assert {batch.type for batch in made[0].batches} == {kind.identifier for kind in SAMPLE_TYPES}
     assert max(len(chunk) for plan in made for batch in plan.batches for chunk in batch.chunks) == SHAPE.chunk_size
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_an_ordinary_row_sends_more_than_twenty_thousand(seed: int) -> None:
+    load = Load()
+    assert load.phones >= 10
+    shape = Shape(seed=seed, phones=load.phones, samples=load.samples)
+    assert sum(plan.sample_count for plan in plans(shape)) > 20_000
 
 
 def test_keys_are_unique(made: tuple[DevicePlan, ...]) -> None:
