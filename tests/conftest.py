@@ -67,8 +67,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A worker tells what it has left out."""
     told: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    left_out: Counter[str] = session.config.stash.get(DESELECTED, Counter())
     if told is not None:
-        told["deselected"] = dict(session.config.stash[DESELECTED])
+        told["deselected"] = dict(left_out)  # plain types pass between the processes
 
 
 @pytest.hookimpl(optionalhook=True)
