@@ -87,6 +87,7 @@ def run_lane(pipe: Connection, order: LaneOrder, number: int) -> None:
     ):
         session = Session(
             pool=pool,
+            driver=order.choice.name,
             directory=order.directory,
             seed=order.seed,
             listener=_Teller(pipe),

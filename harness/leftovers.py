@@ -124,18 +124,23 @@ def _undo_lab(*, lab: str, notes: list[dict[str, Fact]], undoers: Mapping[str, U
     directories = tuple(str(note["path"]) for note in notes if note["kind"] == "directory")
     started = {int(note["pid"]): int(note["started_ticks"]) for note in notes if note["kind"] == "process"}
     ended: set[int] = set()
+    quiet_looks = 0
 
     def none_left() -> bool:
+        """In two looks in a row: one that dies may have forked behind the back of the look that saw it dead."""
+        nonlocal quiet_looks
         alive = _processes_of(lab=lab, started=started, directories=directories)
         for pid in alive:
             proc_table.send_signal(pid, signal.SIGKILL)
         ended.update(alive)
-        return not alive
+        quiet_looks = 0 if alive else quiet_looks + 1
+        return quiet_looks >= 2
 
     wait_for(
         none_left,
         awaiting=f"the end of the processes that lab {lab} left behind",
         timeout_s=END_TIMEOUT_S,
+        interval_s=0.01,
         seen=lambda: str(sorted(_processes_of(lab=lab, started=started, directories=directories))),
     )
     others, not_undone = [], []

@@ -35,12 +35,15 @@ Scenario = Callable[[Experiment], None]
 
 @dataclass(slots=True)
 class Session:
-    """What all scenarios of one run share. `pace` is set by the control; `versions` by the first stack.
+    """What all scenarios of one run share. `driver` is what makes the pool's stacks.
+
+    `pace` is set by the control; `versions` by the first stack.
 
     `replay` makes the command that repeats one plan; `make_crowd` makes who sends.
     """
 
     pool: Pool
+    driver: str
     directory: Path
     seed: int
     listener: Listener
@@ -85,6 +88,8 @@ def play(
         problems = order_problems(plan.times(), hold_s=plan.row.hold_s)
         if problems:
             raise LabError("the order of times does not hold: " + "; ".join(problems))
+        if (lack := plan.row.lack(session.driver)) is not None:
+            raise MissingCapability(lack)
         stack = session.pool.take(plan.spec(app_dir=session.app_dir))
         session.versions.update(stack.versions())
         _play_on(stack, scenario, plan=plan, session=session, phases=phases, found=found, following=following)
@@ -171,7 +176,7 @@ def _play_on(
 def _prepare(following: Plan, *, x: Experiment, session: Session) -> None:
     """Begin to start the next scenario's stack, unless it can have this one. All is healed: only waiting is left."""
     spec = following.spec(app_dir=session.app_dir)
-    if not x.harm.leaves_as_new() or spec != x.stack.spec:
+    if following.row.lack(session.driver) is None and (not x.harm.leaves_as_new() or spec != x.stack.spec):
         session.pool.prepare(spec)
 
 

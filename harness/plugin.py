@@ -18,7 +18,7 @@ from harness.events import Listener, RunEvent, ScenarioEvent, VerdictEvent
 from harness.lane import Job, LaneOrder, LaneProgram, Played, run_lane
 from harness.lanes import Lanes
 from harness.plan import Plan
-from harness.row import CONTROL, Need, Row, Tier
+from harness.row import CONTROL, Row, Tier
 from harness.run_record import RunRecord, ScenarioRecord
 from harness.verdict import ExitCode, Verdict, exit_code_of, worst
 
@@ -139,8 +139,6 @@ class LabPlugin:
         plan = _plan_of(pyfuncitem)
         if plan is None:
             return None
-        if not self._can_play(plan):
-            pytest.skip(f"{plan.label()} needs containers; this run's driver is {self.record.driver}")
         if plan.slug() not in self._handed_out:
             items = pyfuncitem.session.items
             self._hand_out([pyfuncitem] if plan.row.id == CONTROL else items[items.index(pyfuncitem) :])
@@ -170,14 +168,11 @@ class LabPlugin:
         """End the lanes; what is being played is interrupted and undone. Raises: LabError when one does not end."""
         self._lanes.close()
 
-    def _can_play(self, plan: Plan) -> bool:
-        return Need.CONTAINERS not in plan.row.needs or self.record.driver == "containers"
-
     def _hand_out(self, items: Sequence[pytest.Item]) -> None:
         jobs = [
             Job(plan=plan, scenario=item.obj, test=item.nodeid)
             for item in items
-            if isinstance(item, pytest.Function) and (plan := _plan_of(item)) is not None and self._can_play(plan)
+            if isinstance(item, pytest.Function) and (plan := _plan_of(item)) is not None
         ]
         self._handed_out.update(job.plan.slug() for job in jobs)
         self._lanes.add(jobs)

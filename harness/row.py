@@ -77,6 +77,12 @@ class Row:
         """As the verdict table names it: `W6`, `W1[warm]`."""
         return f"{self.id}[{self.variant}]" if self.variant else self.id
 
+    def lack(self, driver: str) -> str | None:
+        """What keeps this driver from playing the row, in words; None when nothing does."""
+        if Need.CONTAINERS in self.needs and driver != Need.CONTAINERS:
+            return f"{self.label()} needs containers; this run's driver is {driver}"
+        return None
+
 
 def row(id: str, *, title: str, **declared: object) -> Callable[[Scenario], Scenario]:
     """Declare a test function a row of the catalogue. Several on one function are its variants.

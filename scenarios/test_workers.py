@@ -13,8 +13,9 @@ from harness.demands import (
 from harness.drivers.protocol import StackSpec
 from harness.experiment import Experiment
 from harness.faults.handover import LosePoppedMessage
+from harness.faults.memory import RunOutOfMemory
 from harness.faults.process import KillChild, KillReplica, StopReplica
-from harness.row import Tier, row
+from harness.row import Need, Tier, row
 from harness.times import LAB, Recovery
 from scenarios.defects import early_ack, no_requeue, no_sweeper
 
@@ -132,3 +133,37 @@ def test_w7_popped_and_noted_nowhere(x: Experiment) -> None:
     x.inject(LosePoppedMessage(victim, workers=others, beats=x.stack.replicas("beat")))
     x.heal_all()
     x.await_uploads()
+
+
+@row(
+    "W19",
+    variant="child",
+    title="the container's memory limit: the kernel's OOM killer ends one pool child mid-chunk",
+    needs=(Need.CONTAINERS,),
+    recovery=Recovery.HOLDER_DIED,
+    defects=(no_requeue.DEFECT.expecting(Kind.LOST),),
+)
+def test_w19_child_out_of_memory(x: Experiment) -> None:
+    """As W5, by the kernel's own hand: the chunk is done again within seconds, and the loss of the child is loud."""
+    parked = x.park_chunk()
+    x.inject(RunOutOfMemory(parked.replica, pid=parked.pid))
+    x.release(parked)
+    expect_loud(x, "log:worker_lost", names=(parked.replica, parked.point.batch_id))
+    expect_taken_over(x, parked)
+
+
+@row(
+    "W19",
+    variant="main",
+    title="the container's memory limit: the kernel's OOM killer ends the worker's main process mid-chunk",
+    needs=(Need.CONTAINERS,),
+    recovery=Recovery.HOLDER_DIED,
+    defects=(no_sweeper.DEFECT.expecting(Kind.LATE),),
+)
+def test_w19_main_out_of_memory(x: Experiment) -> None:
+    """As W6, by the kernel's own hand: the whole container goes, and the chunk is done within a sweep."""
+    parked = x.park_chunk()
+    x.inject(RunOutOfMemory(parked.replica))
+    x.release(parked)
+    expect_start_line(x, parked)
+    expect_taken_over(x, parked)

@@ -21,7 +21,7 @@ from docker.models.containers import Container
 from testcontainers.compose import DockerCompose
 
 from harness.clock import wait_for
-from harness.drivers import embedded_postgres, embedded_redis, service_health
+from harness.drivers import container_memory, embedded_postgres, embedded_redis, service_health
 from harness.drivers.compose_model import HELPERS, MIGRATE, volume_name
 from harness.drivers.container_blueprint import Blueprint
 from harness.drivers.container_leftovers import AT_ONCE, JOURNAL_KIND, for_each, remove_stack, undo_container_leftovers
@@ -181,6 +181,14 @@ class ContainersStack:
     def thaw(self, name: str) -> None:
         """SIGCONT to every process of the replica."""
         self._replica(name).thaw()
+
+    def exhaust_memory(self, name: str, *, victim: int) -> None:
+        """Use up the replica's memory limit until the kernel's OOM killer has ended process `victim`."""
+        container_memory.exhaust(self._replica(name), victim)
+
+    def oom_kills(self, name: str) -> int:
+        """How many processes of the replica's incarnation the kernel has ended for want of memory, as it counts."""
+        return container_memory.oom_kills(self._replica(name))
 
     def processes(self, name: str) -> tuple[Process, ...]:
         """The replica's processes, main first; empty when it is down."""

@@ -109,7 +109,8 @@ class PostgresTemplate:
     def copy_to(self, data: Path) -> None:
         """A cluster of one's own at `data`, which must not exist."""
         data.parent.mkdir(parents=True, exist_ok=True)
-        run_tool(["cp", "-a", "--reflink=auto", str(self.directory / "data"), str(data)], user=None)
+        # Run where it writes: whoever undoes a killed lab ends what has its working directory there.
+        run_tool(["cp", "-a", "--reflink=auto", str(self.directory / "data"), str(data)], user=None, at=data.parent)
 
     def make(self, fill: Callable[[Path, str], None], *, password: str) -> None:
         """Make it unless somebody did: `fill(data, password)` in a directory beside it, then one rename."""
@@ -164,15 +165,15 @@ def base_template(*, home: StoreHome) -> PostgresTemplate:
     return template
 
 
-def run_tool(command: list[str], *, user: int | None, typed: str = "") -> None:
-    """Run a tool to its end. Raises: DriverError with what it printed."""
+def run_tool(command: list[str], *, user: int | None, typed: str = "", at: Path = Path("/")) -> None:
+    """Run a tool to its end, in the directory `at`. Raises: DriverError with what it printed."""
     done = subprocess.run(
         command,
         input=typed,
         capture_output=True,
         text=True,
         timeout=TOOL_TIMEOUT_S,
-        cwd="/",
+        cwd=at,
         env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "TZ": "UTC"},
         user=user,
         group=user,

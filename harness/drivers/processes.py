@@ -204,6 +204,14 @@ class ProcessesStack:
         """SIGCONT to every process of the replica."""
         self._replica(name).group.thaw()
 
+    def exhaust_memory(self, name: str, *, victim: int) -> None:
+        """Raises: MissingCapability: the limit of a plain process is the whole machine's memory."""
+        raise MissingCapability(f"{name} has no memory limit of its own (process {victim} cannot run into it)")
+
+    def oom_kills(self, name: str) -> int:
+        """Raises: MissingCapability: nobody counts for one replica."""
+        raise MissingCapability(f"{name} has no memory limit of its own, and nobody counts its OOM kills")
+
     def processes(self, name: str) -> tuple[Process, ...]:
         """The replica's processes, main first; empty when it is down."""
         return self._replica(name).group.members()

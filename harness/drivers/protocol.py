@@ -147,6 +147,18 @@ class Stack(Protocol):
     def thaw(self, name: str) -> None:
         """SIGCONT to every process of the replica."""
 
+    def exhaust_memory(self, name: str, *, victim: int) -> None:
+        """Use up the replica's memory limit until the kernel's OOM killer has ended process `victim`.
+
+        Raises: MissingCapability where a replica has no limit of its own.
+        """
+
+    def oom_kills(self, name: str) -> int:
+        """How many processes of the replica's incarnation the kernel has ended for want of memory, as it counts.
+
+        Raises: MissingCapability where a replica has no limit of its own.
+        """
+
     def processes(self, name: str) -> tuple[Process, ...]:
         """The replica's processes, main first; empty when it is down."""
 

@@ -21,7 +21,6 @@ from harness.load.finish import finish, last_line
 from harness.load.scene import Scene
 from harness.plan import Plan
 from harness.pool import Pool
-from harness.row import Need
 from harness.run_record import RunRecord, new_run_directory
 from harness.times import LAB
 from harness.verdict import ExitCode, exit_code_of
@@ -42,8 +41,8 @@ class LoadRun:
         choice = choose(self.driver)
         console.print(f"driver {choice.name}: {choice.why}", soft_wrap=True, highlight=False)
         plan = self.scene.plan()
-        if Need.CONTAINERS in plan.row.needs and choice.name != "containers":
-            raise LabError(f"{plan.label()} needs containers; this run's driver is {choice.name}")
+        if (lack := plan.row.lack(choice.name)) is not None:
+            raise LabError(lack)
         directory = new_run_directory(ROOT)
         record = RunRecord(
             directory=directory,
@@ -60,6 +59,7 @@ class LoadRun:
         ):
             session = Session(
                 pool=pool,
+                driver=choice.name,
                 directory=directory,
                 seed=self.scene.order.seed,
                 listener=listener,

@@ -14,7 +14,7 @@ import redis
 
 from harness.clock import wait_for
 from harness.drivers.protocol import Scope, Stack, State
-from harness.errors import DriverError
+from harness.errors import DriverError, MissingCapability
 from harness.links.toxics import BlackHole, Refuse
 
 pytestmark = pytest.mark.stack
@@ -295,6 +295,28 @@ def test_changed_environment_is_one_services_from_its_next_start_on(stack: Stack
         stack.change_env("api", {"BUILD_ID": "contract"})
     stack.stop_replica("api-1")
     stack.start_replica("api-1")
+
+
+def test_the_kernel_ends_the_process_that_is_chosen_when_memory_runs_out(stack: Stack) -> None:
+    main, *children = stack.processes("worker-1")
+    victim = children[-1].pid
+    if stack.driver != "containers":
+        with pytest.raises(MissingCapability, match="no memory limit of its own"):
+            stack.exhaust_memory("worker-1", victim=victim)
+        with pytest.raises(MissingCapability, match="no memory limit of its own"):
+            stack.oom_kills("worker-1")
+        return
+    assert stack.oom_kills("worker-1") == 0
+    stack.exhaust_memory("worker-1", victim=victim)
+    assert stack.oom_kills("worker-1") == 1
+    wait_for(lambda: victim not in pids(stack, "worker-1"), awaiting="the victim's end", timeout_s=PATIENCE_S)
+    assert stack.processes("worker-1")[0] == main
+    stack.exhaust_memory("worker-1", victim=main.pid)
+    ended = stack.exit_of("worker-1", timeout_s=PATIENCE_S)
+    assert ended is not None
+    assert (ended.code, stack.oom_kills("worker-1")) == (137, 1)
+    stack.start_replica("worker-1")
+    assert stack.oom_kills("worker-1") == 0
 
 
 def test_a_service_that_refuses_its_configuration_says_so(stack: Stack) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import secrets
 import signal
@@ -17,6 +18,7 @@ import pytest
 from harness.clock import wait_for
 from harness.drivers import proc_table
 from harness.drivers.embedded import running_redis
+from harness.drivers.embedded_postgres import PostgresTemplate
 from harness.drivers.lab_home import PROJECT, lab_home, store_home
 from harness.leftovers import LAB_VARIABLE, Journal, Undone, undo_leftovers
 
@@ -118,6 +120,36 @@ def test_what_was_started_but_not_yet_noted_is_found_by_its_mark(tmp_path: Path)
         (tmp_path / "journal" / f"{lab}.jsonl").write_text("")
         assert undone(lab, undo_leftovers(home=tmp_path)).pids == (orphan.pid,)
         assert orphan.wait() == -signal.SIGKILL
+
+
+def test_a_copy_of_the_template_that_outlives_its_harness_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lair, tools = tmp_path / "lair", tmp_path / "bin"
+    tools.mkdir()
+    (tools / "cp").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tools / "cp").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    template = PostgresTemplate(tmp_path / "template", install=tmp_path, home=store_home(tmp_path))
+    harness = multiprocessing.get_context("fork").Process(target=template.copy_to, args=(lair / "postgres" / "data",))
+    harness.start()
+    assert harness.pid is not None
+    mine = {harness.pid}
+
+    def copying() -> set[int]:
+        table = proc_table.snapshot()
+        return {pid for pid in proc_table.descendants(table, mine) - mine if "sleep" in proc_table.command_line(pid)}
+
+    (orphan,) = wait_for(copying, awaiting="the copy", timeout_s=PATIENCE_S)
+    harness.kill()
+    harness.join()
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "dead.jsonl").write_text(json.dumps({"kind": "directory", "path": str(lair)}) + "\n")
+    try:
+        assert undone("dead", undo_leftovers(home=tmp_path)).pids == (orphan,)
+    finally:
+        proc_table.send_signal(orphan, signal.SIGKILL)
+    assert not lair.exists()
 
 
 def test_a_process_that_got_the_pid_of_a_noted_one_is_spared(tmp_path: Path) -> None:
