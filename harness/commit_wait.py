@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,13 +11,14 @@ import psycopg
 
 from harness.clock import wait_for
 from harness.errors import HealFailed, Inconclusive, LabError, WaitTimeout
-from harness.lab_session import lab_session
+from harness.lab_session import LabSession, lab_session
 from harness.receipt import Receipt
 
 NOBODY: Final = "chaoslab_nobody"
 TRIES: Final = 5
-RELOAD_TIMEOUT_S: Final = 5.0
+RELOAD_TIMEOUT_S: Final = 20.0
 _INTERVAL_S: Final = 0.02
+_COMMITS = b"select pg_logical_emit_message(true, 'chaoslab', '')"
 _STANDING = """
 select pid, application_name from pg_stat_activity where wait_event = 'SyncRep'
   and starts_with(application_name, %(service)s || ':') and position(%(statement)s in query) > 0
@@ -114,8 +116,22 @@ class CommitWait:
         self._is_armed = False
 
     def _arm(self) -> None:
+        """Set it, and see that it holds: it does for nobody before the server's checkpointer has read it, too."""
         self._is_armed = True
         self._set(f"alter system set synchronous_standby_names = '{NOBODY}'", awaited=NOBODY)
+        with closing(lab_session(self._dsn)) as canary:
+            canary.execute("set synchronous_commit = on")
+
+            def is_held() -> bool:
+                _commit_again(canary)
+                return self.standing(canary.info.backend_pid) is not None
+
+            wait_for(
+                is_held,
+                awaiting="a commit of the lab's own in SyncRep",
+                timeout_s=RELOAD_TIMEOUT_S,
+                interval_s=_INTERVAL_S,
+            )
 
     def _set(self, statement: str, *, awaited: str) -> None:
         with lab_session(self._dsn) as session:
@@ -126,3 +142,12 @@ class CommitWait:
                 return session.execute("show synchronous_standby_names").fetchone() == (awaited,)
 
             wait_for(is_set, awaiting=f"synchronous_standby_names = {awaited!r}", timeout_s=RELOAD_TIMEOUT_S)
+
+
+def _commit_again(session: LabSession) -> None:
+    """Begin to commit something, without waiting for the answer, unless such a commit is under way."""
+    session.pgconn.consume_input()
+    if not session.pgconn.is_busy():
+        while session.pgconn.get_result() is not None:
+            pass  # what the last one was answered
+        session.pgconn.send_query(_COMMITS)

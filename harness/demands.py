@@ -20,7 +20,6 @@ from harness.drivers.service_health import CHECK_TIMEOUT_S
 from harness.errors import Inconclusive, WaitTimeout
 from harness.evidence import Bound, LoudSignal
 from harness.experiment import Experiment
-from harness.health import import_problems
 from harness.times import REDELIVERY_CADENCE_S, Recovery, recovery_s, takeover_s
 from harness.tripwire import Parked
 from harness.witness import claim_history
@@ -104,10 +103,10 @@ def expect_healthy(x: Experiment, replica: str, *, after: str) -> None:
         wait_for(
             lambda: x.stack.state(replica) in (State.HEALTHY, State.DOWN),
             awaiting=f"{replica} to start",
-            timeout_s=START_TIMEOUT_S,
+            timeout_s=lambda: START_TIMEOUT_S * x.crowding(),
         )
-    except WaitTimeout:
-        x.phases.note(f"{replica} neither healthy nor down after {START_TIMEOUT_S:.0f} s")
+    except WaitTimeout as error:
+        x.phases.note(str(error))
     state = x.stack.state(replica)
     x.expect(
         state is State.HEALTHY,
@@ -164,11 +163,6 @@ def await_waiting_messages(x: Experiment, *, at_least: int) -> dict[str, int] | 
         return {"default": waiting()}
     finally:
         client.close()
-
-
-def problem_codes(x: Experiment) -> list[str]:
-    """What /health/imports names now."""
-    return sorted({each.code for each in import_problems(x.stack).found})
 
 
 def _await(x: Experiment, probe: Any, awaiting: str) -> None:

@@ -67,7 +67,6 @@ class Expectations:
     may_clean: bool = False
     must_abandon: frozenset[str] = frozenset()
     refusals: frozenset[str] = frozenset()
-    may_exit: frozenset[str] = frozenset()
     may_miss_ticks: frozenset[str] = frozenset()
     executions: Mapping[tuple[str, int], int] = field(default_factory=dict)
     loud: tuple[LoudSignal, ...] = ()

@@ -39,7 +39,7 @@ from harness.receipt import Injected, Receipt
 from harness.row import Row
 from harness.states import StateWatch
 from harness.steady import GATE_ALLOWANCE_S
-from harness.times import Pace, Times, quiesce_deadline_s
+from harness.times import Pace, Recovery, Times, quiesce_deadline_s
 from harness.tripwire import MidChunk, Parked
 from harness.watch import Watch, Watched
 from harness.witness import Monitor
@@ -78,7 +78,6 @@ class Experiment:
     exits: list[ReplicaExit] = field(default_factory=list)
     bounds: list[Bound] = field(default_factory=list)
     moving: tuple[str, ...] = ()
-    outage_s: float = 0.0
     recovery_s: dict[str, float] = field(default_factory=dict)
     rng: random.Random = field(init=False)
     balancer: Balancer = field(init=False)
@@ -124,6 +123,14 @@ class Experiment:
     def faulted(self) -> bool:
         """Whether faults are injected; without, `inject` and `hold` do nothing, and witnesses are not asked for."""
         return self.plan.faulted
+
+    @property
+    def outage_s(self) -> float:
+        """How long a store was away that is back, at the longest: back-off may have built up for as long."""
+        if self.row.recovery is not Recovery.STORE_AWAY:
+            return 0.0
+        lasted = [each.healed_at - each.injected_at for each in self.harm.injected() if each.healed_at is not None]
+        return max((each.total_seconds() for each in lasted), default=0.0)
 
     def shape(self) -> Shape:
         """What the phones send."""
@@ -222,10 +229,7 @@ class Experiment:
         """Undo one fault now rather than at the end."""
         if live is not None:
             self.phases.enter("heal")
-            begun = live.injected.injected_at
-            healed = self.harm.heal(live).healed_at
-            if healed is not None:
-                self.outage_s = max(self.outage_s, (healed - begun).total_seconds())
+            self.harm.heal(live)
 
     def heal_all(self) -> None:
         """Release every tripwire and undo every fault, last first; each is tried. Raises: HealFailed."""

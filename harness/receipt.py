@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from harness.errors import Inconclusive
-
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -50,10 +48,3 @@ def doubts_about(injected: Injected) -> tuple[str, ...]:
     if stamps != sorted(stamps):
         doubts.append(f"{injected.label()}: not in the order inject, bite, heal")
     return tuple(doubts)
-
-
-def demand_sound(injected: Injected) -> None:
-    """Raises: Inconclusive when the receipt does not show that the fault bit."""
-    doubts = doubts_about(injected)
-    if doubts:
-        raise Inconclusive("; ".join(doubts))

@@ -64,7 +64,11 @@ def expect_refusal(x: Experiment, *, replica: str, without: str) -> None:
 
 def _ended(x: Experiment, replica: str) -> Exit | None:
     try:
-        return wait_for(lambda: x.stack.exit_of(replica), awaiting=f"{replica} to refuse", timeout_s=REFUSE_TIMEOUT_S)
+        return wait_for(
+            lambda: x.stack.exit_of(replica),
+            awaiting=f"{replica} to refuse",
+            timeout_s=lambda: REFUSE_TIMEOUT_S * x.crowding(),
+        )
     except WaitTimeout:
         return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
@@ -55,8 +55,7 @@ class Row:
     """One row of the catalogue, or one variant of it.
 
     `env` and `spec` are what its stack differs in; `recovery` decides its deadline; `hold_s` is how long its tripwire
-    holds at most (checked against the lock timeout); `refuses` names the services whose exit with status 78 the row
-    declares; `loud` are problem codes, one of which must appear in /health/imports after the bite.
+    holds at most (checked against the lock timeout).
     """
 
     id: str
@@ -69,9 +68,6 @@ class Row:
     load: Load = field(default_factory=Load)
     recovery: Recovery = Recovery.NONE
     hold_s: float = 0.0
-    refuses: tuple[str, ...] = ()
-    loud: tuple[str, ...] = ()
-    limits: Mapping[str, float] = field(default_factory=dict)
 
     def label(self) -> str:
         """As the verdict table names it: `W6`, `W1[warm]`."""

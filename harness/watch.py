@@ -66,7 +66,10 @@ class OnReading(Protocol):
 
 
 class Sampler:
-    """Reads one source again and again in a thread; keeps the latest reading and the error, if it was one."""
+    """Reads one source again and again in a thread; keeps the latest reading, or the error, and when it was.
+
+    The time is part of the reading (`<name>_at`), since the same reading may be written more than once.
+    """
 
     def __init__(self, name: str, read: Callable[[], Mapping[str, Any]], *, interval_s: float) -> None:
         self._name = name
@@ -96,7 +99,7 @@ class Sampler:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                reading = self._read()
+                reading = {**self._read(), f"{self._name}_at": utc_now().isoformat()}
             except _ERRORS as error:
                 # What cannot be read is a reading, too: the timeline shows the gap and why.
                 reading = {f"{self._name}_error": type(error).__name__}

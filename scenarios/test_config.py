@@ -28,13 +28,13 @@ COMPASS = StackSpec(env={"COMPASS_ENABLED": "true", "COMPASS_DB_USER": "legacy"}
 
 
 @row("C1", variant="api", title="each required variable missing from api", tier=Tier.CORE,
-     load=FEW, refuses=("api",),
+     load=FEW,
      defects=(optional_app_env.DEFECT.expecting(Kind.NOT_REFUSED),))  # fmt: skip
 @row("C1", variant="worker", title="each required variable missing from worker", tier=Tier.CORE,
-     load=FEW, refuses=("worker",),
+     load=FEW,
      defects=(optional_app_env.DEFECT.expecting(Kind.NOT_REFUSED),))  # fmt: skip
 @row("C1", variant="beat", title="each required variable missing from beat", tier=Tier.CORE,
-     load=FEW, refuses=("beat",),
+     load=FEW,
      defects=(optional_app_env.DEFECT.expecting(Kind.NOT_REFUSED),))  # fmt: skip
 def test_c1_required_variable_missing(x: Experiment) -> None:
     """That service exits 78, and one message names the variable and the service."""

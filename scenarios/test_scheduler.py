@@ -48,8 +48,9 @@ def test_s2_leader_killed(x: Experiment) -> None:
     monitor = x.watch_redis()
     x.work()
     x.inject(KillReplica(leader(x.stack)))
-    x.hold(TAKEOVER_S + WATCHED_S / 2)
-    x.anomalies += late_ticks(monitor.published(), bound_s=TAKEOVER_S, since=x.injected_at(), until=utc_now())
+    bound_s = TAKEOVER_S * x.crowding()
+    x.hold(bound_s + WATCHED_S / 2)
+    x.anomalies += late_ticks(monitor.published(), bound_s=bound_s, since=x.injected_at(), until=utc_now())
 
 
 @row(
@@ -66,7 +67,8 @@ def test_s3_leader_frozen(x: Experiment) -> None:
     old = leader(x.stack)
     frozen = x.inject(FreezeReplica(old))
     expect_unfit(x, old, bound_s=HUNG_S)
-    x.anomalies += late_ticks(monitor.published(), bound_s=TAKEOVER_S, since=x.injected_at(), until=utc_now())
+    bound_s = TAKEOVER_S * x.crowding()
+    x.anomalies += late_ticks(monitor.published(), bound_s=bound_s, since=x.injected_at(), until=utc_now())
     x.heal(frozen)
     x.hold(WATCHED_S)
     x.anomalies += doubled_ticks(monitor.published(), since=frozen.injected.healed_at if frozen else None)

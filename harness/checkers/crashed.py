@@ -1,7 +1,6 @@
 """Invariant: no replica exits without being told to, and one that must refuse to start does so with exit code 78.
 
-*Told*: the lab stopped, signalled or killed it, or the scenario declares that it may exit. *Refusal*: exit 78 by a
-replica that the scenario names.
+*Told*: the lab stopped, signalled or killed it. *Refusal*: exit 78 by a replica that the scenario names.
 
 Cannot see: a child that died while its main process lived; that is for witnesses and logs.
 """
@@ -19,8 +18,7 @@ def check(evidence: Evidence) -> tuple[Anomaly, ...]:
     expected = evidence.expectations
     found: list[Anomaly] = []
     for each in evidence.exits:
-        is_refusal = each.replica in expected.refusals and each.code == REFUSED
-        if not (each.is_told or is_refusal or each.replica in expected.may_exit or each.replica in expected.refusals):
+        if not (each.is_told or each.replica in expected.refusals):
             summary = f"{each.replica} exited with code {each.code} without being told to"
             found.append(Anomaly(Kind.CRASHED, summary, {"service": each.replica, "exit_code": str(each.code)}))
     for replica in sorted(expected.refusals):

@@ -48,14 +48,15 @@ WHERE level IN ('ERROR', 'CRITICAL', 'FATAL') GROUP BY replica, event ORDER BY A
 """
 # What is overdue on a slow machine is overdue: such an alarm is false only where the lab itself saw nothing waiting.
 _HEALTH_ALARMS = """
-SELECT p->>'code' AS code, count(DISTINCT at_ms), any_value(p::VARCHAR) FROM (
-    SELECT at_ms, unnest(CAST(json_extract(reading, '$.imports.*.problems[*]') AS JSON[])) AS p,
+SELECT p->>'code' AS code, count(DISTINCT read_at), any_value(p::VARCHAR) FROM (
+    SELECT reading->>'imports_at' AS read_at,
+           unnest(CAST(json_extract(reading, '$.imports.*.problems[*]') AS JSON[])) AS p,
            coalesce(CAST(reading->'$.chunks.PENDING' AS BIGINT), 0) AS pending,
            coalesce(list_sum(CAST(json_extract(reading, '$.queues.*') AS BIGINT[])), 0) AS queued
     FROM readings)
 WHERE NOT (code IN ('import_overdue', 'message_overdue') AND pending + queued > 0)
   AND NOT (code = 'ticks_missed' AND EXISTS (SELECT 1 FROM ticks t WHERE t.status = 'missed'))
-GROUP BY code HAVING count(DISTINCT at_ms) > 1 ORDER BY ALL
+GROUP BY code HAVING count(DISTINCT read_at) > 1 ORDER BY ALL
 """
 _Found = tuple[str, dict[str, Any]]
 

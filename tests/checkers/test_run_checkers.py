@@ -226,16 +226,21 @@ def test_dead_letter_of_a_chunk(world: World, chunk_id: int, expected: list[Kind
 
 
 @pytest.mark.parametrize(
-    ("pending", "expected"), [(0, [Kind.FALSE_ALARM]), (3, [])], ids=["nothing waits", "work waits"]
+    ("pending", "read_at", "expected"),
+    [
+        pytest.param(0, ("1", "2"), [Kind.FALSE_ALARM], id="nothing waits"),
+        pytest.param(3, ("1", "2"), [], id="work waits"),
+        pytest.param(0, ("1", "1"), [], id="one reading, written twice"),
+    ],
 )
-def test_alarm_in_the_control(world: World, pending: int, expected: list[Kind]) -> None:
+def test_alarm_in_the_control(world: World, pending: int, read_at: tuple[str, str], expected: list[Kind]) -> None:
     reading = {
         "imports": {"api-1": {"status": 503, "problems": [{"code": "import_overdue"}]}},
         "chunks": {"PENDING": pending},
         "queues": {"default": 0},
     }
-    for at in (0, 250):
-        world.add("readings", at_ms=STARTED_MS + at, reading=reading)
+    for number, at in enumerate(read_at):
+        world.add("readings", at_ms=STARTED_MS + 250 * number, reading={**reading, "imports_at": at})
     control = Expectations(is_control=True, has_faults=False)
     assert kinds(loudness.check, world.evidence(expectations=control)) == expected
 

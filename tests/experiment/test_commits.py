@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import cast
 
 import psycopg
 import pytest
 
+from harness.clock import wait_for
 from harness.drivers.embedded import running_postgres, running_redis
 from harness.drivers.protocol import Stack, State
 from harness.errors import Inconclusive
@@ -21,6 +24,8 @@ from harness.plan import Plan
 from harness.row import Load, Row
 
 NOBODY = 0
+PATIENCE_S = 60.0
+SILENCE_S = 0.5
 
 
 class OnlyStores:
@@ -109,6 +114,29 @@ def test_a_commit_that_is_held_is_answered(x: Experiment, server: str, end: Call
         end(x)
         assert x.commits.standing(held) is None
     assert standbys(server) == ""
+
+
+def test_nothing_is_let_go_before_commits_are_held_for_all(x: Experiment, server: str) -> None:
+    with psycopg.connect(server, autocommit=True) as session:
+        sql = "select pid from pg_stat_activity where backend_type = 'checkpointer'"
+        ((checkpointer,),) = session.execute(sql).fetchall()
+    let_go = threading.Event()
+
+    def park() -> None:
+        with suppress(Inconclusive):  # nobody comes; what counts is when it would have been let go
+            x.commits.park(NOBODY, let_go=let_go.set)
+
+    x.commits._timeout_s = 0.2
+    parking = threading.Thread(target=park)
+    os.kill(checkpointer, signal.SIGSTOP)
+    try:
+        parking.start()
+        wait_for(lambda: standbys(server) != "", awaiting="the setting", timeout_s=PATIENCE_S)
+        assert not let_go.wait(SILENCE_S)
+    finally:
+        os.kill(checkpointer, signal.SIGCONT)
+    assert let_go.wait(PATIENCE_S)
+    parking.join()
 
 
 def test_commits_are_let_go_though_the_one_that_was_awaited_never_came(x: Experiment, server: str) -> None:
