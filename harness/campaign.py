@@ -33,7 +33,8 @@ from harness.verdict import ExitCode, Verdict, verdict_of
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PYTEST_INTERRUPTED: Final = 2
-PYTEST_INTERNAL: Final = (3, 4)
+PYTEST_INTERNAL: Final = 3
+PYTEST_USAGE: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +103,9 @@ class Campaign:
         code, notes = run_code(record, planned=plugin.planned, is_strict=self.selection.is_strict)
         if ended == PYTEST_INTERRUPTED:
             return ExitCode.LAB_FAILED, ("interrupted; everything was undone", *notes)
-        if ended in PYTEST_INTERNAL:
+        if ended == PYTEST_USAGE:
+            return ExitCode.LAB_FAILED, ("nothing was played; see above",)
+        if ended == PYTEST_INTERNAL:
             return ExitCode.LAB_FAILED, ("pytest itself failed; see above", *notes)
         return code, notes
 

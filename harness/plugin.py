@@ -13,7 +13,6 @@ from typing import Final
 import pytest
 
 from harness.drivers.protocol import StackSpec
-from harness.errors import LabError
 from harness.events import Listener, RunEvent, ScenarioEvent, VerdictEvent
 from harness.lane import Job, LaneOrder, LaneProgram, Played, run_lane
 from harness.lanes import Lanes
@@ -119,13 +118,13 @@ class LabPlugin:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note what is to be played (after `-k` had its say).
 
-        Raises: LabError when a file of scenarios cannot be imported, or an id is not in the catalogue.
+        Raises: UsageError when a file of scenarios cannot be imported, or an id is not in the catalogue.
         """
         if self.unreadable:
-            raise LabError("scenarios could not be read: " + "; ".join(self.unreadable))
+            raise pytest.UsageError("scenarios could not be read: " + "; ".join(self.unreadable))
         unknown = self.selection.ids - self.known_ids
         if unknown:
-            raise LabError(
+            raise pytest.UsageError(
                 f"no scenario for {', '.join(sorted(unknown))}; there are {', '.join(sorted(self.known_ids))}"
             )
         self.planned = [plan.label() for item in session.items if (plan := _plan_of(item)) is not None]

@@ -57,7 +57,7 @@ def test_c3_legacy_variable_elsewhere(x: Experiment) -> None:
         x.heal(changed)
 
 
-@row("C4", title="worker without REDIS_URL", tier=Tier.FAST, load=FEW, refuses=("worker",),
+@row("C4", title="worker without REDIS_URL", tier=Tier.FAST, load=FEW,
      defects=(localhost_redis.DEFECT.expecting(Kind.NOT_REFUSED),))  # fmt: skip
 def test_c4_worker_without_redis_url(x: Experiment) -> None:
     """It refuses to start, and says why, instead of waiting for a Redis on its own host for ever."""
