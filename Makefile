@@ -56,6 +56,10 @@ load: $(READY) ## load it with backfilling phones [USERS=60 RATE=0.5 RUN_TIME=30
 defects: $(READY) ## prove that it can tell: run the planted defects with and without their fault [DRIVER IDS SEED LANES]
 	@$(LAB) defects $(options)
 
+.PHONY: doctor
+doctor: $(READY) ## what is missing on this machine, and what is unsafe in the stack
+	@$(LAB) doctor
+
 .PHONY: images
 images: $(READY) ## pull the images, or build stand-ins where no registry answers
 	@$(VENV)/bin/python -m harness.images

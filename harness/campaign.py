@@ -24,7 +24,7 @@ from harness.lanes import usual_lanes
 from harness.live import lab_console, watching
 from harness.patch import Caught, caught_by, patch_block, patch_code, patched_copy
 from harness.plan import Plan
-from harness.plugin import LabPlugin, Mode, Selection, run_code
+from harness.plugin import SMALL_OPTION, LabPlugin, Mode, Selection, run_code
 from harness.report.console import first_anomaly, verdict_table
 from harness.report.record import read
 from harness.run_record import RunRecord, new_run_directory
@@ -125,9 +125,11 @@ class Campaign:
         return [*words, "-k", self.keyword] if self.keyword else words
 
     def _replay(self, plan: Plan) -> str:
-        """The command that plays one plan again: same driver, seed, and what was planted or patched."""
+        """The command that plays one plan again: same driver, seed, load, and what was planted or patched."""
         words = ["lab", self.selection.mode.value, "--driver", self.driver, "--seed", str(self.seed)]
         words += ["--ids", plan.row.id, "--plan", plan.slug()]
+        if plan.is_small and self.selection.mode is Mode.CHAOS:  # planted runs are small without being told
+            words.append(SMALL_OPTION)
         if self.patch is not None:
             words += ["--patch", str(self.patch)]
         return shlex.join(words)

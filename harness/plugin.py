@@ -22,6 +22,8 @@ from harness.run_record import RunRecord, ScenarioRecord
 from harness.verdict import ExitCode, Verdict, exit_code_of, worst
 
 ARGUMENT: Final = "x"
+SMALL_OPTION: Final = "--small"
+"""Of `lab chaos`; a replay command that has it repeats a run with small load."""
 ERROR_TAIL_CHARS: Final = 2_000
 
 

@@ -22,7 +22,7 @@ WAL_BYTES_PER_SAMPLE = 900.0  # record, fingerprint, five index entries, a share
 STORED_BYTES_PER_SAMPLE = 520.0  # the same, at rest, with indexes
 MESSAGE_BYTES = 1_200.0  # one queued chunk in Redis
 CHILDREN = 4  # of one worker
-CONNECTIONS_PER_API, CONNECTIONS_PER_WORKER, CONNECTIONS_PER_BEAT = 8, CHILDREN + 1, 1
+CONNECTIONS_PER_API, CONNECTIONS_PER_WORKER, CONNECTIONS_PER_BEAT = 8, CHILDREN + 2, 1  # at most: docs/configuration.md
 MAX_CONNECTIONS = 100
 WAL_LIMIT_BYTES_PER_S = 50e6  # sustained by one disk with full-page writes and a replica
 POSTGRES_CORES_LIMIT = 16
@@ -100,7 +100,9 @@ on {result["machine"]["cpus"]} cores, load average {result["machine"]["load_1m"]
 Measured: one worker child imports {per_s:,.0f} samples a second ({CHUNK} a chunk); accepting a chunk takes
 {accept_s * 1e3:.0f} ms at the 95th percentile. Assumed: {SAMPLES_PER_USER_DAY:,} samples a user and day, a peak of
 {PEAK_FACTOR:g} × the mean; {WAL_BYTES_PER_SAMPLE:g} bytes of WAL and {STORED_BYTES_PER_SAMPLE:g} at rest a sample;
-{MESSAGE_BYTES:g} bytes a queued message. `queue MB/h` is what an hour without workers piles up.
+{MESSAGE_BYTES:g} bytes a queued message. `queue MB/h` is what an hour without workers piles up. `connections` is
+the most: {CONNECTIONS_PER_API} an API replica (two at least), {CONNECTIONS_PER_WORKER} a worker,
+{CONNECTIONS_PER_BEAT} beat.
 
 One worker ({CHILDREN} children) carries {per_worker:,.0f} users if it has the cores. One Postgres of
 {POSTGRES_CORES_LIMIT} cores carries {per_postgres:,.0f}. One Redis is never

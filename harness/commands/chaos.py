@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.campaign import Campaign, play
-from harness.plugin import Mode, Selection
+from harness.plugin import SMALL_OPTION, Mode, Selection
 from harness.row import Tier
 
 Driver = Annotated[str, typer.Option(help="auto, containers or processes")]
@@ -39,7 +39,7 @@ def chaos(
     lanes: Lanes = 0,
     plan: PlanOption = "",
     small: Annotated[
-        bool, typer.Option("--small", help="a fifth of the load: for writing scenarios, and where time is short")
+        bool, typer.Option(SMALL_OPTION, help="a fifth of the load: for writing scenarios, and where time is short")
     ] = False,
 ) -> None:
     """Run the scenarios. Exit: 0 VALID, 1 INVALID, 2 INCONCLUSIVE, 3 the lab itself failed."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -11,8 +12,11 @@ from harness.campaign import Campaign, play
 from harness.commands.report import find_run
 from harness.errors import LabError
 from harness.play.round import PLAY
-from harness.plugin import Mode, Selection
+from harness.plugin import SMALL_OPTION, Mode, Selection
 from harness.report.record import RunRecord, ScenarioRecord, read
+
+LOAD: Final = ["lab", "load"]
+"""How the replay command of a load run begins."""
 
 
 def replay(
@@ -31,10 +35,14 @@ def campaign_of(run: RunRecord, *, scenario: str) -> Campaign:
         raise LabError(f"{run.name} has no scenario {scenario!r}; it has {known or 'none'}")
     if any(one.id == PLAY for one in chosen):
         raise LabError(f"{run.name} was played by hand; `lab up` with its seed, {run.seed}, starts the same phones")
+    words = [shlex.split(one.replay) for one in chosen]
+    if any(each[:2] == LOAD for each in words):
+        raise LabError(f"{run.name} was a load run; `{chosen[0].replay}` plays it again")
     selection = Selection(
         mode=Mode.DEFECTS if run.is_planted else Mode.CHAOS,
         ids=frozenset(one.id for one in chosen),
         plans=frozenset(one.directory.name for one in chosen),
+        is_small=any(SMALL_OPTION in each for each in words),
     )
     patch = Path(run.patch) if run.patch else None
     return Campaign(selection=selection, driver=run.driver, seed=int(run.seed), patch=patch)

@@ -94,7 +94,7 @@ def plans(shape: Shape) -> Iterator[DevicePlan]:
 
     Every fourth person has two phones, which send partly the same samples.
     """
-    per_phone = -(-shape.samples // shape.phones)
+    per_phone = -(-shape.samples // max(1, shape.phones))
     made = person = 0
     while made < shape.phones:
         phones = min(phones_of(person), shape.phones - made)

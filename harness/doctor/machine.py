@@ -40,6 +40,7 @@ def look_around() -> tuple[Part, ...]:
         _program("chromium", "the tests of the report's page", BROWSERS),
         _package("plotly", "the report's charts"),
         _program("git", "the revision in run.json, PATCH", ("git",)),
+        _program("mmdebstrap", "stand-in images, where no registry answers", ("mmdebstrap",)),
     )
 
 
@@ -48,6 +49,7 @@ HINTS = {
     "toxiproxy-server": ".ci/tools builds it with Go",
     "chromium": "apt-get install chromium (.ci/tools does)",
     "git": "apt-get install git",
+    "mmdebstrap": "apt-get install mmdebstrap (.ci/engine does); not needed where a registry gives the images",
 }
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import orjson
@@ -30,6 +32,16 @@ from harness.row import CONTROL, Load, Row
 from harness.times import Pace, takeover_s
 
 PLAIN: Final = "LOAD"
+UNSUITED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "D1": "slows its phones down before they begin",
+        "A11": "tells a phone to vanish before it begins",
+        "W9": "re-drives by hand",
+        "A10": "re-drives by hand",
+        "L5": "tells its phones to sync once more",
+    }
+)
+"""Rows that want of their phones what Locust's visitors cannot be told; by id, and why."""
 LEAST_PART: Final = 0.75
 """Of what the phones plan at full size this much must be acknowledged; second phones of a person send a little less."""
 
@@ -137,12 +149,18 @@ class Scene:
 
 
 def find_row(name: str) -> Listed:
-    """The row with this id or label (the first variant of an id). Raises: LabError when there is none."""
+    """The row with this id or label (the first variant of an id).
+
+    Raises: LabError when there is none, or it cannot be played under load.
+    """
     rows = [each for each in all_rows() if each.row.id != CONTROL]
     found = [each for each in rows if name in (each.row.id, each.row.label())]
     if not found:
-        known = ", ".join(sorted({each.row.label() for each in rows}))
+        known = ", ".join(sorted({each.row.label() for each in rows if each.row.id not in UNSUITED}))
         raise LabError(f"FAULT={name}: no such row; there are {known}")
+    row_id = found[0].row.id
+    if row_id in UNSUITED:
+        raise LabError(f"FAULT={name}: this row {UNSUITED[row_id]}; play it with `lab chaos --ids {row_id}`")
     return found[0]
 
 

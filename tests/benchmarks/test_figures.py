@@ -1,11 +1,21 @@
 """The arithmetic of the benchmarks."""
 
+import re
+
 import pytest
 
-from harness.bench.capacity import limits_of, load_of
+from harness.bench.capacity import (
+    CHILDREN,
+    CONNECTIONS_PER_API,
+    CONNECTIONS_PER_BEAT,
+    CONNECTIONS_PER_WORKER,
+    limits_of,
+    load_of,
+)
 from harness.bench.figures import percentile, ratio_of_rounds, slope_per_decade, verdict_of
 from harness.bench.lab_shares import demanded_s, shares_of
 from harness.bench.world import World
+from harness.drivers.lab_home import PROJECT
 
 
 def test_ratio_is_taken_within_each_round() -> None:
@@ -76,6 +86,12 @@ def test_timeouts_demand_nothing_of_a_run_without_a_fault() -> None:
 
 def test_world_is_made_of_whole_users() -> None:
     assert (World(1).total, World(25_000).users, World(25_001).users) == (25_000, 1, 2)
+
+
+def test_connections_are_those_that_the_configuration_page_tells() -> None:
+    told = (PROJECT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    assert re.search(r"api 2 processes × 4 threads, a worker its\s+concurrency \+ 2 .*?, beat 1;", told, re.DOTALL)
+    assert (CONNECTIONS_PER_API, CONNECTIONS_PER_WORKER - CHILDREN, CONNECTIONS_PER_BEAT) == (2 * 4, 2, 1)
 
 
 def test_the_limit_that_is_passed_most_comes_first() -> None:

@@ -59,6 +59,10 @@ def test_an_ordinary_row_sends_more_than_twenty_thousand(seed: int) -> None:
     assert sum(plan.sample_count for plan in plans(shape)) > 20_000
 
 
+def test_no_phones_are_no_plans() -> None:
+    assert list(plans(Shape(seed=1, phones=0, samples=0))) == []
+
+
 def test_keys_are_unique(made: tuple[DevicePlan, ...]) -> None:
     keys = Counter(sample.key for _, sample in samples_of(made))
     assert [key for key, times in keys.items() if times > 1] == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +13,7 @@ import orjson
 import pytest
 
 from harness.anomaly import Kind
+from harness.commands.scenarios import all_rows
 from harness.devices.balancer import Balancer
 from harness.errors import LabError
 from harness.ledger import Ledger, Tally
@@ -20,7 +23,7 @@ from harness.load.locust_processes import LocustProcesses
 from harness.load.order import LoadOrder
 from harness.load.people import is_alone, phones_plans
 from harness.load.progress import Progress, Stage, read_progress, sum_of
-from harness.load.scene import PLAIN, Scene, find_row, scenario_of
+from harness.load.scene import PLAIN, UNSUITED, Scene, find_row, scenario_of
 from harness.load.timetable import Arrival, Visitor
 from tests.load.conftest import MakeOrder
 
@@ -150,6 +153,19 @@ def test_rows_are_found_with_their_scenario(name: str, label: str) -> None:
 def test_what_is_no_fault_is_refused(name: str) -> None:
     with pytest.raises(LabError, match=f"FAULT={name}"):
         find_row(name)
+
+
+@pytest.mark.parametrize("name", sorted(UNSUITED))
+def test_a_row_that_commands_its_phones_is_refused(name: str) -> None:
+    with pytest.raises(LabError, match=f"FAULT={name}: this row .* `lab chaos --ids {name}`"):
+        find_row(name)
+
+
+def test_every_row_that_commands_its_phones_is_known() -> None:
+    """By the source of the scenario: what it calls of the experiment that Locust's visitors do not do."""
+    commands = re.compile(r"x\.(slow_down|vanish)\b|\b_redrive\(|x\.fleet\.(sync_again|sync_late)\(")
+    found = {each.row.id for each in all_rows() if commands.search(inspect.getsource(scenario_of(each)))}
+    assert found == set(UNSUITED)
 
 
 def test_a_scene_plans_what_was_asked_for(order: MakeOrder) -> None:

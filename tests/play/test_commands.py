@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from harness.campaign import Campaign
 from harness.cli import build
 from harness.commands.replay import campaign_of
 from harness.drivers.lab_home import PROJECT
 from harness.errors import LabError
-from harness.plugin import Mode
+from harness.plan import Plan
+from harness.plugin import Mode, Selection
 from harness.report.record import read
+from harness.row import Row
 from tests.report import handmade
 
 
@@ -64,6 +67,28 @@ def test_a_planted_run_is_replayed_as_one(tmp_path: Path) -> None:
     campaign = campaign_of(run, scenario="W6 × no_sweeper, no fault")
     assert campaign.selection.mode is Mode.DEFECTS
     assert campaign.selection.plans == {"W6--no_sweeper--no-fault"}
+
+
+def test_a_small_run_is_replayed_small(tmp_path: Path) -> None:
+    entries = [{**handmade.scenario("W6"), "replay": "lab chaos --driver processes --ids W6 --plan W6 --small"}]
+    run = read(handmade.write_run(tmp_path / "run", entries, verdict="VALID"))
+    assert campaign_of(run, scenario="W6").selection.is_small
+
+
+@pytest.mark.parametrize(("mode", "is_small", "told"), [(Mode.CHAOS, True, True), (Mode.CHAOS, False, False),
+                                                        (Mode.DEFECTS, True, False)])  # fmt: skip
+def test_the_command_that_replays_a_plan_says_how_large_it_was(*, mode: Mode, is_small: bool, told: bool) -> None:
+    campaign = Campaign(selection=Selection(mode=mode, is_small=is_small), driver="processes", seed=7)
+    words = campaign._replay(Plan(Row(id="W6", title=""), is_small=is_small)).split()
+    assert words[:8] == ["lab", mode.value, "--driver", "processes", "--seed", "7", "--ids", "W6"]
+    assert ("--small" in words) is told
+
+
+def test_a_load_run_is_no_campaign(tmp_path: Path) -> None:
+    entries = [{**handmade.scenario("W6"), "replay": "lab load --driver processes --fault W6"}]
+    run = read(handmade.write_run(tmp_path / "run", entries, verdict="VALID"))
+    with pytest.raises(LabError, match="`lab load --driver processes --fault W6` plays it again"):
+        campaign_of(run, scenario="W6")
 
 
 def test_what_is_not_in_the_run_is_not_replayed(run: Path) -> None:
