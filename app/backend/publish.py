@@ -44,7 +44,7 @@ class BoundedRunner:
         self._slots = threading.BoundedSemaphore(self._limit)
 
     def run(self, call: Callable[[], object], *, bound_s: float) -> None:
-        """Raises: `PublishFailed` when `call` raised, did not end within `bound_s`, or no slot was free."""
+        """Raises: `PublishFailed` when `call` raised or did not end within `bound_s`, or no slot or thread was free."""
         slots = self._slots
         if not slots.acquire(blocking=False):
             raise PublishFailed(f"{self._limit} publishes are already stuck")
@@ -60,7 +60,11 @@ class BoundedRunner:
                 slots.release()
                 done.set()
 
-        threading.Thread(target=work, name="publish", daemon=True).start()
+        try:
+            threading.Thread(target=work, name="publish", daemon=True).start()
+        except RuntimeError as error:  # out of threads, or the interpreter is about to end
+            slots.release()
+            raise PublishFailed(str(error)) from error
         if not done.wait(bound_s):
             raise PublishFailed(f"no answer from the broker within {bound_s:g} s")
         if failures:

@@ -3,12 +3,23 @@
 An anchor becomes current in the transaction that ends its batch as COMPLETED or FAILED, and only when the anchor that
 the batch started from is the current one. A batch that ends before the one it follows waits: the move of the earlier
 one brings it along. No value becomes current twice, so an anchor never moves back.
+
+Batches of a device and type move their anchor one after another, under a lock: of two that end at the same moment
+neither would see the other's end, and the later one would wait for a move that has been made.
 """
 
 from typing import LiteralString
 from uuid import UUID
 
+import psycopg
+
 from healthkit.database import RawCursor
+
+# A statement of its own: what the next one sees begins when the lock is had, so whoever had it before is seen.
+_LOCK: LiteralString = """
+SELECT pg_advisory_xact_lock(hashtextextended('anchor:' || device_id || ':' || type_identifier, 0))
+FROM healthkit_import_batch WHERE id = $1 AND new_anchor IS NOT NULL AND status IN ('COMPLETED', 'FAILED')
+"""
 
 # $1 the batch. First anchors are inserted, later ones compare-and-set; either hits no row when the batch must wait.
 # Returns the ended batch that waited for this move, if there is one.
@@ -53,14 +64,16 @@ def anchor_advance(cursor: RawCursor, *, batch_id: UUID) -> int:
     """Move the anchor of an ended batch, and of ended batches that waited for it; the number of moves.
 
     An ABANDONED batch moves none. Ends because no value becomes current twice. The caller's transaction has ended the
-    batch.
+    batch, and takes no lock afterwards but those of further anchors, by ascending device and type.
     """
+    lock, advance = (psycopg.RawCursor(cursor.connection) for _ in range(2))
+    with cursor.connection.pipeline():
+        lock.execute(_LOCK, (batch_id,))
+        advance.execute(_ADVANCE, (batch_id,))
     moves = 0
-    next_id: UUID | None = batch_id
-    while next_id is not None:
-        moved = cursor.execute(_ADVANCE, (next_id,)).fetchone()
-        if moved is None:
-            break
+    while (moved := advance.fetchone()) is not None:
         moves += 1
-        next_id = moved[0]
+        if moved[0] is None:
+            break
+        advance.execute(_ADVANCE, (moved[0],))
     return moves

@@ -1,6 +1,5 @@
 """What will never run again by itself: a row with payload and reason, so that it can be put back."""
 
-import json
 import logging
 from typing import Any, LiteralString
 from uuid import UUID
@@ -8,6 +7,7 @@ from uuid import UUID
 from backend.logs import log_event
 from healthkit.database import RawCursor, fetch_one
 from healthkit.dispatching import CHUNK_TASK
+from healthkit.jsonb import jsonb_text
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def dead_letter_record(
     decoded. A `batch_id` that names no batch is dropped. Raises: `INFRASTRUCTURE_ERRORS`.
     """
     row = fetch_one(
-        _INSERT, _clean(task_name), _clean(message_id), _storable(payload), _clean(reason), _uuid(batch_id), None
+        _INSERT, _clean(task_name), _clean(message_id), jsonb_text(payload), _clean(reason), _uuid(batch_id), None
     )
     if row is None:
         return False
@@ -48,7 +48,7 @@ def dead_letter_record(
 def chunk_dead_letter(cursor: RawCursor, *, batch_id: UUID, chunk_id: int, chunk_index: int, reason: str) -> None:
     """Keep a chunk that FAILED for good, in the transaction that failed it."""
     payload = {"task": CHUNK_TASK, "args": [str(batch_id), chunk_index]}
-    cursor.execute(_INSERT, (CHUNK_TASK, f"chunk:{chunk_id}", json.dumps(payload), reason, batch_id, chunk_id))
+    cursor.execute(_INSERT, (CHUNK_TASK, f"chunk:{chunk_id}", jsonb_text(payload), reason, batch_id, chunk_id))
 
 
 def _uuid(value: UUID | str | None) -> UUID | None:
@@ -62,9 +62,3 @@ def _uuid(value: UUID | str | None) -> UUID | None:
 def _clean(text: str) -> str:
     """Text that Postgres takes: neither NUL nor lone surrogates."""
     return text.replace("\x00", "").encode("utf-8", "replace").decode()
-
-
-def _storable(payload: dict[str, Any]) -> str:
-    """JSON text that Postgres takes as jsonb: it has no room for NUL and lone surrogates."""
-    text = json.dumps(payload, default=str)
-    return json.dumps({"raw": text}) if "\\u0000" in text or "\\ud" in text else text

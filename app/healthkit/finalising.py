@@ -31,9 +31,12 @@ _LEFT_OVER: LiteralString = """
 UPDATE healthkit_import_batch b
 SET status = CASE WHEN b.status = 'ABANDONED' THEN b.status WHEN b.done_count = 0 THEN 'FAILED' ELSE 'COMPLETED' END,
     finished_at = clock_timestamp(), moved_at = clock_timestamp()
-WHERE b.finished_at IS NULL AND b.done_count + b.failed_count >= b.uploaded_count
-  AND (b.status = 'ABANDONED' OR (b.status = 'PROCESSING' AND b.uploaded_count = b.chunk_count))
-RETURNING b.id, b.status
+FROM (SELECT id FROM healthkit_import_batch
+      WHERE finished_at IS NULL AND done_count + failed_count >= uploaded_count
+        AND (status = 'ABANDONED' OR (status = 'PROCESSING' AND uploaded_count = chunk_count))
+      FOR NO KEY UPDATE SKIP LOCKED) counted
+WHERE b.id = counted.id
+RETURNING b.id, b.status, b.device_id, b.type_identifier
 """
 
 
@@ -44,8 +47,11 @@ def batch_report(*, batch_id: UUID, status: str) -> None:
 
 
 def batches_finalise(cursor: RawCursor) -> list[tuple[UUID, str]]:
-    """End open batches whose every chunk is counted already; (id, state) of each. A net: normally there are none."""
-    ended = [(row[0], row[1]) for row in cursor.execute(_LEFT_OVER).fetchall()]
-    for batch_id, _ in ended:
+    """End open batches whose every chunk is counted already; (id, state) of each. A net: normally there are none.
+
+    What somebody else is counting at this moment is left to them. Anchors are locked in the order of their keys.
+    """
+    rows = cursor.execute(_LEFT_OVER).fetchall()
+    for batch_id, *_ in sorted(rows, key=lambda row: (row[2], row[3])):
         anchor_advance(cursor, batch_id=batch_id)
-    return ended
+    return [(row[0], row[1]) for row in rows]

@@ -2,16 +2,20 @@
 
 Idempotent: what is not FAILED (any more) is left alone, and a second call puts nothing back. Every call leaves an audit
 row. A chunk that is put back starts with fresh counters; its batch is open again until it is dealt with.
+
+Locks are taken in the order of imports: chunks, batch, dead letters (docs/decisions/0014-order-of-locks.md). A message
+is published first and noted afterwards: who dies in between leaves a letter that can be put back again, and its second
+message finds nothing to do.
 """
 
-import json
 from typing import Any, LiteralString
 from uuid import UUID
 
 from backend.publish import publish
-from healthkit.database import RawCursor, raw_connection, raw_cursor
+from healthkit.database import RawCursor, fetch_all, fetch_one, raw_connection, raw_cursor
 from healthkit.dispatching import chunks_dispatch
 from healthkit.importing.rejected import rejected_reimport
+from healthkit.jsonb import jsonb_value
 from healthkit.models.redrive import RedriveKind
 
 _CHUNK_BY_INDEX: LiteralString = (
@@ -19,9 +23,7 @@ _CHUNK_BY_INDEX: LiteralString = (
 )
 _CHUNK_BY_ID: LiteralString = "SELECT id, batch_id FROM healthkit_import_chunk WHERE id = $1"
 _BATCH: LiteralString = "SELECT id FROM healthkit_import_batch WHERE id = $1"
-_LETTER: LiteralString = """
-SELECT chunk_id, payload, redriven_at IS NOT NULL FROM healthkit_dead_letter WHERE id = $1 FOR UPDATE
-"""
+_LETTER: LiteralString = "SELECT chunk_id, payload, redriven_at IS NOT NULL FROM healthkit_dead_letter WHERE id = $1"
 
 # Chunks in the order of their ids, then the batch: the order in which an import locks its own.
 _CHUNKS_BACK: LiteralString = """
@@ -48,8 +50,9 @@ UPDATE healthkit_dead_letter SET redriven_at = clock_timestamp()
 WHERE chunk_id = ANY($1::bigint[]) AND redriven_at IS NULL
 """
 
-_LETTER_DONE: LiteralString = "UPDATE healthkit_dead_letter SET redriven_at = clock_timestamp() WHERE id = $1"
-_LETTER_NOT_DONE: LiteralString = "UPDATE healthkit_dead_letter SET redriven_at = NULL WHERE id = $1"
+_LETTER_DONE: LiteralString = """
+UPDATE healthkit_dead_letter SET redriven_at = clock_timestamp() WHERE id = $1 AND redriven_at IS NULL
+"""
 _AUDIT: LiteralString = "INSERT INTO healthkit_redrive (kind, target, actor, redriven_count) VALUES ($1, $2, $3, $4)"
 
 
@@ -88,49 +91,39 @@ def _batch_redrive(target: str, actor: str) -> int:
 
 
 def _chunk_redrive(target: str, actor: str) -> int:
-    raw = raw_connection()
-    cursor = raw_cursor(raw)
     batch_text, has_index, index = target.replace("/", ":").rpartition(":")
     number = _number(index)
-    if has_index:
-        row = cursor.execute(_CHUNK_BY_INDEX, (_uuid(batch_text), number)).fetchone()
-    else:
-        row = cursor.execute(_CHUNK_BY_ID, (number,)).fetchone()
+    row = fetch_one(_CHUNK_BY_INDEX, _uuid(batch_text), number) if has_index else fetch_one(_CHUNK_BY_ID, number)
     if row is None:
         raise TargetNotFound(target)
-    chunk_id, batch_id = row
-    with raw.transaction():
-        count = _chunks_back(cursor, batch_id, chunk_id)
-        _audit(cursor, RedriveKind.CHUNK, target, actor, count)
-    chunks_dispatch(batch_id)
-    return count
+    return _chunk_back(RedriveKind.CHUNK, target, actor, *row)
 
 
 def _letter_redrive(target: str, actor: str) -> int:
+    letter_id = _number(target)
+    row = fetch_one(_LETTER, letter_id)
+    if row is None:
+        raise TargetNotFound(target)
+    chunk_id, text, is_done = row
+    if chunk_id is not None:
+        [chunk] = fetch_all(_CHUNK_BY_ID, chunk_id)
+        return _chunk_back(RedriveKind.DEAD_LETTER, target, actor, *chunk)
+    is_sent = not is_done and _message_publish(jsonb_value(text))
     raw = raw_connection()
     cursor = raw_cursor(raw)
-    letter_id = _number(target)
-    batch_id: UUID | None = None
-    payload: dict[str, Any] = {}
     with raw.transaction():
-        row = cursor.execute(_LETTER, (letter_id,)).fetchone()
-        if row is None:
-            raise TargetNotFound(target)
-        chunk_id, text, is_done = row
-        if chunk_id is not None:
-            batch_id = cursor.execute(_CHUNK_BY_ID, (chunk_id,)).fetchall()[0][1]
-            count = _chunks_back(cursor, batch_id, chunk_id)
-        else:
-            payload = json.loads(text)
-            count = int(not is_done and _is_message(payload))
-        if count:
-            cursor.execute(_LETTER_DONE, (letter_id,))
+        count = cursor.execute(_LETTER_DONE, (letter_id,)).rowcount if is_sent else 0
         _audit(cursor, RedriveKind.DEAD_LETTER, target, actor, count)
-    if batch_id is not None:
-        chunks_dispatch(batch_id)
-    elif count and not publish(payload["task"], payload.get("args") or (), kwargs=payload.get("kwargs") or {}):
-        raw_cursor(raw_connection()).execute(_LETTER_NOT_DONE, (letter_id,))
-        return 0
+    return count
+
+
+def _chunk_back(kind: RedriveKind, target: str, actor: str, chunk_id: int, batch_id: UUID) -> int:
+    raw = raw_connection()
+    cursor = raw_cursor(raw)
+    with raw.transaction():
+        count = _chunks_back(cursor, batch_id, chunk_id)
+        _audit(cursor, kind, target, actor, count)
+    chunks_dispatch(batch_id)
     return count
 
 
@@ -146,9 +139,10 @@ def _audit(cursor: RawCursor, kind: RedriveKind, target: str, actor: str, count:
     cursor.execute(_AUDIT, (kind.value, target, actor, count))
 
 
-def _is_message(payload: dict[str, Any]) -> bool:
-    """Whether a dead letter can be published again; one that could not be decoded is kept for a person."""
-    return isinstance(payload.get("task"), str)
+def _message_publish(payload: dict[str, Any]) -> bool:
+    """Publish a dead letter's message again; one that could not be decoded is kept for a person."""
+    task = payload.get("task")
+    return isinstance(task, str) and publish(task, payload.get("args") or (), kwargs=payload.get("kwargs") or {})
 
 
 def _uuid(text: str) -> UUID:

@@ -96,7 +96,7 @@ def _uploads_abandon() -> int:
     rows = fetch_all(_ABANDON, config().upload_abandon_s)
     for batch_id, uploaded, expected in rows:
         message = f"upload abandoned with {uploaded} of {expected} chunks; what arrived is imported"
-        log_event(_LOGGER, "batch_finished" if not uploaded else "batch_dispatched", message, batch=str(batch_id))
+        log_event(_LOGGER, "upload_abandoned", message, level=logging.WARNING, batch=str(batch_id))
     return len(rows)
 
 

@@ -242,6 +242,15 @@ def parked(owner: Phone, at: dict[str, Any]) -> Iterator[psycopg.Connection[Any]
             lab.rollback()
 
 
+def sessions_waiting(amount: int) -> None:
+    """Wait until as many sessions wait for a lock, of whatever kind."""
+
+    def are_waiting() -> bool:
+        return fetch_all("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted") == [(amount,)]
+
+    wait_for(are_waiting, awaiting=f"{amount} sessions that wait for a lock", timeout_s=PATIENCE_S)
+
+
 def waiting_backend() -> dict[str, Any]:
     """The backend that waits for another transaction in the middle of its inserts; waits for it to get there."""
 

@@ -1,5 +1,6 @@
 """How runs that do not commit are counted, retried and ended."""
 
+import os
 import signal
 import threading
 import uuid
@@ -16,7 +17,7 @@ from django.db import connection
 from healthkit.database import execute, fetch_all
 from healthkit.importing import chunk as chunk_module
 from healthkit.importing.chunk import Outcome, chunk_run
-from healthkit.importing.claim import Refusal, chunk_claim
+from healthkit.importing.claim import Claim, Refusal, chunk_claim
 from healthkit.importing.dead_claims import dead_claims_reap
 from tests.app.environment import SWEEP_INTERVAL_S
 from tests.app.imports import (
@@ -30,6 +31,7 @@ from tests.app.imports import (
     phone,
     queued,
     sample,
+    sessions_waiting,
     waiting_backend,
     with_settings,
 )
@@ -105,6 +107,35 @@ def test_interruptions_back_off_from_the_second_on_and_end_in_failed() -> None:
     assert (state["status"], state["interruptions"], state["data_attempts"]) == ("FAILED", 4, 0)
     assert batch_state(batch_id)["status"] == "FAILED"
     assert count("dead_letter") == 1
+
+
+def test_two_who_take_over_chunks_of_the_same_batches_do_not_wait_for_each_other_in_a_circle() -> None:
+    """Each frees two chunks, which are the last but one and the last of the same two batches, in opposite order."""
+    first, second = (batch(phone(), [[sample(1)], [sample(2)]]) for _ in range(2))
+    execute("UPDATE healthkit_import_chunk SET id = 9 WHERE batch_id = $1 AND chunk_index = 1", first)
+    with with_settings(chunk_fanout=2, max_interruptions=1), psycopg.connect(os.environ["DATABASE_URL"]) as lab:
+        for batch_id, index in ((first, 0), (second, 0), (second, 1), (first, 1)):
+            assert isinstance(chunk_claim(batch_id=batch_id, chunk_index=index, holder="dead"), Claim)
+        lab.execute("SELECT 1 FROM healthkit_import_batch WHERE id = %s FOR UPDATE", (first,))
+        reapers = []
+        for dead in ((first, 0), (second, 0)), ((second, 1), (first, 1)):
+            for batch_id, index in dead:
+                expire(batch_id, index)
+            reapers.append(in_another_session(dead_claims_reap))
+            sessions_waiting(len(reapers))
+        lab.rollback()
+        freed = [ended.chunk_id for each in reapers for ended in each.result()]
+    assert sorted(freed) == [1, 3, 4, 9]
+    assert [batch_state(each)["status"] for each in (first, second)] == ["FAILED", "FAILED"]
+
+
+def expire(batch_id: uuid.UUID, index: int) -> None:
+    execute(
+        "UPDATE healthkit_import_chunk SET claimed_at = claimed_at - interval '1 hour',"
+        " claim_expires_at = claimed_at - interval '1 hour' WHERE batch_id = $1 AND chunk_index = $2",
+        batch_id,
+        index,
+    )
 
 
 def test_infrastructure_never_fails_a_chunk() -> None:

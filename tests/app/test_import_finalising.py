@@ -1,13 +1,18 @@
 """Batches end exactly once, anchors move with them."""
 
 import uuid
+from collections.abc import Callable
 from functools import partial
 
 import pytest
 
-from healthkit.database import fetch_all
+from healthkit.database import RawCursor, execute, fetch_all, raw_connection, raw_cursor
+from healthkit.finalising import batches_finalise
+from healthkit.importing.attempts import Ending, claim_end
 from healthkit.importing.chunk import Outcome, chunk_run
+from healthkit.importing.claim import Claim, chunk_claim
 from tests.app.imports import (
+    Other,
     Phone,
     batch,
     batch_state,
@@ -19,6 +24,7 @@ from tests.app.imports import (
     waiting_backend,
     with_settings,
 )
+from tests.app.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("stores")
 
@@ -79,6 +85,53 @@ def test_batches_that_end_out_of_order_move_the_anchor_in_order() -> None:
     run(first)
     assert anchors() == ["a3"]
     assert moves() == [(None, "a1"), ("a1", "a2"), ("a2", "a3")]
+
+
+def failing(batch_id: uuid.UUID) -> Callable[[RawCursor], object]:
+    """The batch's only chunk is claimed, and is to FAIL for good."""
+    claim = chunk_claim(batch_id=batch_id, chunk_index=0, holder="x")
+    assert isinstance(claim, Claim)
+    return partial(claim_end, chunk_id=claim.context.chunk_id, token=claim.token, ending=Ending.DATA, error="bad")
+
+
+def left_over(batch_id: uuid.UUID) -> Callable[[RawCursor], object]:
+    """The batch's only chunk is counted, its end was forgotten."""
+    execute(
+        "UPDATE healthkit_import_chunk SET status = 'DONE', finished_at = clock_timestamp() WHERE batch_id = $1",
+        batch_id,
+    )
+    execute("UPDATE healthkit_import_batch SET done_count = 1 WHERE id = $1", batch_id)
+    return batches_finalise
+
+
+def has_ended_or_waits(other: Other) -> None:
+    """Wait until another session has done its part, or waits for this one (pg_locks is live inside a transaction)."""
+    wait_until(
+        lambda: (
+            not other.thread.is_alive()
+            or fetch_all("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") != []
+        ),
+        what="the other session, at its end or waiting",
+    )
+
+
+@pytest.mark.parametrize("ending", [failing, left_over])
+@pytest.mark.parametrize("is_earlier_first", [True, False], ids=["earlier first", "later first"])
+def test_two_batches_in_a_row_that_end_at_the_same_moment_both_move_the_anchor(
+    ending: Callable[[uuid.UUID], Callable[[RawCursor], object]], is_earlier_first: bool
+) -> None:
+    """One ends without its user's lock and has not committed; the other, an import, sees nothing of it."""
+    owner = phone()
+    batches = [submission(owner, None, "a1", 1), submission(owner, "a1", "a2", 2)]
+    first, second = batches if is_earlier_first else reversed(batches)
+    end, raw = ending(first), raw_connection()
+    with with_settings(chunk_retry_delays_s=()):
+        with raw.transaction():
+            end(raw_cursor(raw))
+            other = in_another_session(partial(run, second))
+            has_ended_or_waits(other)
+        assert other.result() is Outcome.DONE
+    assert (anchors(), moves()) == (["a2"], [(None, "a1"), ("a1", "a2")])
 
 
 def test_a_batch_from_another_anchor_than_the_current_one_moves_nothing() -> None:

@@ -196,6 +196,27 @@ def test_an_unfinished_upload_is_abandoned_and_what_arrived_is_imported() -> Non
     assert (count("data_record"), count("anchor")) == (2, 0)
 
 
+def test_an_abandoned_upload_is_logged_once_and_its_end_once(caplog: pytest.LogCaptureFixture) -> None:
+    batch_id = batch(phone(), chunks(1), chunk_count=2, status="PENDING")
+    empty = batch(phone(), [], chunk_count=2, status="PENDING")
+    caplog.set_level("INFO")
+    with with_settings(upload_abandon_s=0):
+        imports_sweep()
+    run(batch_id, 0)
+    logged = {each: events(caplog, each) for each in (empty, batch_id)}
+    assert logged[empty] == ["upload_abandoned", "batch_finished"]
+    assert [each for each in logged[batch_id] if not each.startswith("chunk_")] == [
+        "upload_abandoned",
+        "sweep_redispatched",
+        "batch_finished",
+    ]
+
+
+def events(caplog: pytest.LogCaptureFixture, batch_id: uuid.UUID) -> list[str]:
+    lines = [vars(each) for each in caplog.records]
+    return [line["event"] for line in lines if line.get("ids", {}).get("batch") == str(batch_id)]
+
+
 def test_a_batch_whose_chunks_are_all_counted_is_ended() -> None:
     batch_id = batch(phone(), chunks(1), new_anchor="a1")
     execute("UPDATE healthkit_import_batch SET done_count = 1")

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 
 from backend.celery import app
 from backend.clock import monotonic_s
-from backend.publish import BoundedRunner, PublishFailed, publish
+from backend.publish import MAX_IN_FLIGHT, BoundedRunner, PublishFailed, publish
 from backend.publish_counts import publish_counts
 from healthkit.counters import counters_read
 from tests.app.waiting import PATIENCE_S
@@ -104,6 +104,19 @@ def test_slots_are_given_back() -> None:
     for _ in range(5):
         runner.run(lambda: done.append(1), bound_s=10)
     assert len(done) == 5
+
+
+@pytest.mark.usefixtures("stores")
+def test_a_thread_that_cannot_be_started_fails_that_publish_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine that is out of threads, for longer than there are slots."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as crowded:
+        crowded.setattr(threading.Thread, "start", refuse)
+        assert [publish(TASK, ("b",)) for _ in range(MAX_IN_FLIGHT + 1)] == [False] * (MAX_IN_FLIGHT + 1)
+    assert publish(TASK, ("b",)) is True
 
 
 def test_fork_forgets_the_parents_calls() -> None:

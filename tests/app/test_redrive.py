@@ -1,7 +1,13 @@
 """Re-drives: complete, idempotent, audited."""
 
+import json
+import os
 import uuid
+from functools import partial
+from typing import Any
+from unittest.mock import patch
 
+import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 
@@ -10,7 +16,18 @@ from healthkit.dead_letters import dead_letter_record
 from healthkit.importing.chunk import Outcome, chunk_run
 from healthkit.models.redrive import RedriveKind
 from healthkit.redriving import TargetNotFound, redrive
-from tests.app.imports import batch, batch_state, chunk_state, count, phone, queued, sample, with_settings
+from tests.app.imports import (
+    batch,
+    batch_state,
+    chunk_state,
+    count,
+    in_another_session,
+    phone,
+    queued,
+    sample,
+    sessions_waiting,
+    with_settings,
+)
 
 pytestmark = pytest.mark.usefixtures("stores")
 
@@ -80,6 +97,53 @@ def test_the_dead_letter_of_a_chunk_puts_the_chunk_back() -> None:
     assert chunk_state(batch_id, 0)["status"] == "PENDING"
 
 
+def test_two_operators_who_put_back_the_same_chunk_do_not_wait_for_each_other_in_a_circle() -> None:
+    batch_id = failed_batch()
+    chunk_id = chunk_state(batch_id, 0)["id"]
+    [(letter,)] = fetch_all("SELECT id FROM healthkit_dead_letter WHERE chunk_id = $1", chunk_id)
+    with psycopg.connect(os.environ["DATABASE_URL"]) as lab:
+        lab.execute("SELECT 1 FROM healthkit_import_batch WHERE id = %s FOR UPDATE", (batch_id,))
+        operators = []
+        for kind, target in ((RedriveKind.CHUNK, chunk_id), (RedriveKind.DEAD_LETTER, letter)):
+            operators.append(in_another_session(partial(redrive, kind=kind, target=str(target), actor="ann")))
+            sessions_waiting(len(operators))
+    assert [each.result() for each in operators] == [1, 0]
+    assert audit() == [("chunk", "ann", 1), ("dead_letter", "ann", 0)]
+
+
+def message_letter(task: str = "healthkit.import_batch", argument: str = "11111111-1111-1111-1111-111111111111") -> int:
+    dead_letter_record(
+        task_name=task,
+        message_id="m1",
+        payload={"task": task, "args": [argument], "kwargs": {}, "queue": "default"},
+        reason="unregistered",
+    )
+    [(letter,)] = fetch_all("SELECT id FROM healthkit_dead_letter")
+    return int(letter)
+
+
+@pytest.mark.parametrize("failure", [SystemExit, None], ids=["died", "broker away"])
+def test_a_message_that_was_not_published_is_not_noted_as_put_back(failure: type[BaseException] | None) -> None:
+    letter = message_letter()
+    again = partial(redrive, kind=RedriveKind.DEAD_LETTER, target=str(letter), actor="ann")
+    with patch("healthkit.redriving.publish", side_effect=failure, return_value=False):
+        if failure is None:
+            assert again() == 0
+        else:
+            with pytest.raises(failure):
+                again()
+    assert fetch_all("SELECT redriven_at FROM healthkit_dead_letter") == [(None,)]
+    assert sum(counted for *_, counted in audit()) == 0
+    assert (again(), len(queued())) == (1, 1)
+
+
+@pytest.mark.parametrize("argument", ["📱", "a\x00b", "half \ud83d", r"\u0000", r"C:\udocs"])
+def test_a_message_of_whatever_content_is_put_back(argument: str) -> None:
+    letter = message_letter(argument=argument)
+    assert redrive(kind=RedriveKind.DEAD_LETTER, target=str(letter), actor="ann") == 1
+    assert queued() == [(argument, None)]
+
+
 def test_an_unregistered_task_is_kept_once_and_published_once() -> None:
     payload = {"task": "healthkit.import_batch", "args": ["11111111-1111-1111-1111-111111111111"], "kwargs": {}}
     kept = [
@@ -98,6 +162,39 @@ def test_what_could_not_be_decoded_is_kept_for_a_person() -> None:
     [(letter,)] = fetch_all("SELECT id FROM healthkit_dead_letter")
     assert redrive(kind=RedriveKind.DEAD_LETTER, target=str(letter), actor="ann") == 0
     assert queued() == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"source": {"id": "w", "name": "My 📱", "kind": "watch"}}, id="emoji"),
+        pytest.param({"source": {"id": "w", "name": "Infinity Watch of NaN", "kind": "watch"}}, id="names of numbers"),
+        pytest.param({"source": {"id": "w", "name": r"\u0000 \ud83d", "kind": "watch"}}, id="text like escapes"),
+        pytest.param({"note": "a\x00b"}, id="NUL"),
+        pytest.param({"a\x00b": "note"}, id="NUL in a name"),
+        pytest.param({"note": "\ud83d"}, id="half a character"),
+        pytest.param({"note": float("nan")}, id="no number"),
+        pytest.param({"note": 10**400}, id="a number without end"),
+    ],
+)
+def test_a_rejected_sample_of_whatever_content_is_imported_once_it_can_be(changes: dict[str, Any]) -> None:
+    owner = phone()
+    first = sample(1)
+    batch_id = batch(owner, [[first], [first | {"value": 61} | changes]])
+    assert [run(batch_id, index) for index in (0, 1)] == [Outcome.DONE, Outcome.DONE]
+    assert fetch_all("SELECT reason FROM healthkit_rejected_sample") == [("uuid_conflict",)]
+    execute("DELETE FROM healthkit_data_record")  # the conflict is settled by hand
+    execute("DELETE FROM healthkit_record_fingerprint")
+    assert redrive(kind=RedriveKind.BATCH, target=str(batch_id), actor="ann") == 1
+    assert fetch_all("SELECT value FROM healthkit_data_record") == [(61.0,)]
+
+
+def test_a_sample_that_looks_like_a_wrapped_one_stays_what_it_is() -> None:
+    looks_wrapped = {"raw": json.dumps(sample(1))}
+    batch_id = batch(phone(), [[looks_wrapped]])
+    run(batch_id)
+    assert redrive(kind=RedriveKind.BATCH, target=str(batch_id), actor="ann") == 0
+    assert fetch_all("SELECT reason, resolved_at FROM healthkit_rejected_sample") == [("malformed", None)]
 
 
 def test_rejected_samples_are_imported_once_their_type_has_a_row() -> None:

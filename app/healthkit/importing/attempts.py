@@ -112,9 +112,9 @@ def claim_end(cursor: RawCursor, *, chunk_id: int, token: UUID, ending: Ending, 
     batch_id, chunk_index, delay_s, _ = row
     if delay_s is not None:
         return Ended(chunk_id, batch_id, chunk_index, False, delay_s, None)
-    chunk_dead_letter(cursor, batch_id=batch_id, chunk_id=chunk_id, chunk_index=chunk_index, reason=error)
     counted = cursor.execute(_COUNT_FAILED, (batch_id,)).fetchone()
     assert counted is not None  # the chunk's foreign key
+    chunk_dead_letter(cursor, batch_id=batch_id, chunk_id=chunk_id, chunk_index=chunk_index, reason=error)
     status, has_ended = counted
     if has_ended:
         anchor_advance(cursor, batch_id=batch_id)

@@ -3,6 +3,9 @@
 A holder that lives holds its claim's advisory lock from the first statement of its transaction. So a claim that is
 older than one sweep and whose lock is free has no holder; and one that has expired is taken in any case: its holder is
 frozen or cut off, and the guard of its last statement will refuse its commit.
+
+Each is freed in a transaction of its own: two who free chunks of the same batches hold one batch's row at a time, and
+so never wait for each other in a circle.
 """
 
 import logging
@@ -28,7 +31,7 @@ WHERE claim_token IS NOT NULL AND ($2::uuid IS NULL OR batch_id = $2)
       WHEN claimed_at <= clock_timestamp() - $1 * interval '1 second'
           THEN pg_try_advisory_xact_lock(hashtextextended(claim_token::text, 0))
       ELSE false END
-LIMIT $3
+ORDER BY id LIMIT 1
 FOR UPDATE SKIP LOCKED
 """
 
@@ -38,29 +41,39 @@ def dead_claims_reap(*, batch_id: UUID | None = None) -> list[Ended]:
 
     Raises: `INFRASTRUCTURE_ERRORS`.
     """
+    reaped: list[Ended] = []
+    while len(reaped) < MAX_PER_CALL and (ended := _next_reap(batch_id)) is not None:
+        reaped.append(ended)
+    return reaped
+
+
+def _next_reap(batch_id: UUID | None) -> Ended | None:
     raw = raw_connection()
     cursor = raw_cursor(raw)
-    reaped: list[tuple[Ended, str]] = []
     with raw.transaction():
-        rows = cursor.execute(_DEAD, (config().sweep_interval_s, batch_id, MAX_PER_CALL)).fetchall()
-        for chunk_id, token, holder, has_expired in rows:
-            why = "its claim expired" if has_expired else "its lock is free"
-            error = f"holder {holder} lost: {why}"
-            ended = claim_end(cursor, chunk_id=chunk_id, token=token, ending=Ending.INTERRUPTION, error=error)
-            if ended is not None:
-                reaped.append((ended, error))
-    for ended, error in reaped:
-        log_event(
-            _LOGGER,
-            "claim_taken_over",
-            error,
-            level=logging.WARNING,
-            batch=str(ended.batch_id),
-            chunk=ended.chunk_index,
-            chunk_id=ended.chunk_id,
-        )
-        if ended.has_failed:
-            ended_report(ended, ending=Ending.INTERRUPTION, error=error)
-        if ended.batch_ended_as is not None:
-            batch_report(batch_id=ended.batch_id, status=ended.batch_ended_as)
-    return [ended for ended, _ in reaped]
+        row = cursor.execute(_DEAD, (config().sweep_interval_s, batch_id)).fetchone()
+        if row is None:
+            return None
+        chunk_id, token, holder, has_expired = row
+        why = "its claim expired" if has_expired else "its lock is free"
+        error = f"holder {holder} lost: {why}"
+        ended = claim_end(cursor, chunk_id=chunk_id, token=token, ending=Ending.INTERRUPTION, error=error)
+    if ended is not None:
+        _report(ended, error)
+    return ended
+
+
+def _report(ended: Ended, error: str) -> None:
+    log_event(
+        _LOGGER,
+        "claim_taken_over",
+        error,
+        level=logging.WARNING,
+        batch=str(ended.batch_id),
+        chunk=ended.chunk_index,
+        chunk_id=ended.chunk_id,
+    )
+    if ended.has_failed:
+        ended_report(ended, ending=Ending.INTERRUPTION, error=error)
+    if ended.batch_ended_as is not None:
+        batch_report(batch_id=ended.batch_id, status=ended.batch_ended_as)

@@ -6,12 +6,11 @@ The chunk stays DONE; its counters and its rejected rows change in the same tran
 from typing import LiteralString
 from uuid import UUID
 
-import orjson
-
 from healthkit.database import RawCursor, fetch_all, raw_connection, raw_cursor
 from healthkit.importing.chunk import samples_validate
 from healthkit.importing.context import CONTEXT_COLUMNS, context_from
 from healthkit.importing.transaction import samples_insert, written_recompute
+from healthkit.jsonb import jsonb_value
 
 _CHUNKS: LiteralString = """
 SELECT DISTINCT c.id FROM healthkit_import_chunk c
@@ -69,7 +68,7 @@ def rejected_reimport(batch_id: UUID) -> int:
 def _chunk_reimport(cursor: RawCursor, chunk_id: int) -> bool:
     cursor.execute(_USER_LOCK, (chunk_id,))
     context = context_from(cursor.execute(_CONTEXT, (chunk_id,)).fetchall()[0])
-    samples = [(index, orjson.loads(text)) for index, text in cursor.execute(_REJECTED, (chunk_id,)).fetchall()]
+    samples = [(index, jsonb_value(text)) for index, text in cursor.execute(_REJECTED, (chunk_id,)).fetchall()]
     classified = samples_validate(context, samples)
     written = samples_insert(cursor, context=context, accepted=classified.accepted)
     written_recompute(cursor, context=context, written=written)

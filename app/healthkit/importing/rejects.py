@@ -1,10 +1,10 @@
 """Keeping what could not be imported."""
 
-import json
 from collections.abc import Sequence
 from typing import Any, LiteralString
 
 from healthkit.database import RawCursor
+from healthkit.jsonb import jsonb_text
 from healthkit.validating import Rejection
 
 _INSERT: LiteralString = """
@@ -26,13 +26,6 @@ def rejects_insert(
             chunk_id,
             [each.index for each in rejections],
             [each.reason.value for each in rejections],
-            [_storable(samples[each.index]) for each in rejections],
+            [jsonb_text(samples[each.index]) for each in rejections],
         ),
     )
-
-
-def _storable(sample: Any) -> str:
-    """JSON text that Postgres takes: what holds NUL, a lone surrogate or a non-number is kept as text in "raw"."""
-    text = json.dumps(sample)
-    is_unfit = "\\u0000" in text or "\\ud" in text or "NaN" in text or "Infinity" in text
-    return json.dumps({"raw": text}) if is_unfit else text

@@ -1,8 +1,8 @@
 """The import transaction: one chunk's records, fingerprints, aggregates, counters and state change together or not.
 
 Order of locks, the same wherever several are taken: the claim's advisory lock, the user's row, records and
-fingerprints, aggregates, the chunk's row, the batch's row, anchors. Rows of *other* chunks are only ever taken with
-SKIP LOCKED. So no two transactions wait for each other in a circle.
+fingerprints, aggregates, the chunk's row, the batch's row, the anchor's advisory lock, anchors. Rows of *other* chunks
+are only ever taken with SKIP LOCKED. So no two transactions wait for each other in a circle.
 """
 
 from collections.abc import Sequence
