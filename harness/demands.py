@@ -5,7 +5,6 @@ Demands about the end state are noted now and held against the rows after quiesc
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable
 from datetime import datetime
@@ -14,13 +13,14 @@ from typing import Any
 import redis
 
 from harness.anomaly import Kind
+from harness.claims import expect_freed, lines_about, over_at
 from harness.clock import wait_for
 from harness.drivers.protocol import State
 from harness.drivers.service_health import CHECK_TIMEOUT_S
 from harness.errors import Inconclusive, WaitTimeout
 from harness.evidence import Bound, LoudSignal
 from harness.experiment import Experiment
-from harness.times import REDELIVERY_CADENCE_S, Recovery, recovery_s, takeover_s
+from harness.times import REDELIVERY_CADENCE_S, recovery_s, takeover_s
 from harness.tripwire import Parked
 from harness.witness import claim_history
 
@@ -50,7 +50,18 @@ def expect_alarm(x: Experiment, *codes: str) -> None:
         otherwise=Kind.SILENT,
         summary=f"/health/imports named none of {', '.join(codes)} within {bound_s:.0f} s",
     )
-    x.witness("an alarm", str(alarm) if alarm else None)
+    x.witness(f"an alarm: {' or '.join(codes)}", str(alarm) if alarm else None)
+
+
+def expect_alarm_of_each(x: Experiment, *codes: str) -> None:
+    """Each of these problems must be named by /health/imports, and its metric rise, by the latest fault and not before.
+
+    One code must not stand in for another: whoever is paged by one of them never hears of the others.
+    """
+    for code in codes:
+        expect_alarm(x, code)
+        expect_loud(x, f"health:{code}")
+        expect_loud(x, f"metric:app_problems{{{code}}}")
 
 
 def expect_executions(x: Experiment, parked: Parked, count: int) -> None:
@@ -59,12 +70,13 @@ def expect_executions(x: Experiment, parked: Parked, count: int) -> None:
 
 
 def expect_taken_over(x: Experiment, parked: Parked) -> None:
-    """In the end the chunk was executed more than once, and done soon after the harm.
+    """In the end the chunk was executed more than once, free soon after the harm and done soon after that.
 
     By whichever worker: the one that was killed is back within a second or two, and may be the first to see to it.
     Soon: the takeover and what this run's control took in all, on a machine as crowded as this one is now; never as
     long as the message needs to come back by itself, or a missing sweeper would pass for a slow one.
     """
+    expect_freed(x, parked)
     if x.faulted:
         x.later.append(lambda: _see_taken_over(x, parked))
 
@@ -73,7 +85,7 @@ def expect_start_line(x: Experiment, parked: Parked) -> None:
     """The log of the killed worker holds the line with which it started the chunk."""
     if not x.faulted:
         return
-    lines = lines_about(x, parked, "chunk_started", replica=parked.replica)
+    lines = lines_about(x, parked.point, "chunk_started", replicas=(parked.replica,))
     x.expect(
         bool(lines),
         otherwise=Kind.SILENT,
@@ -81,18 +93,6 @@ def expect_start_line(x: Experiment, parked: Parked) -> None:
         ids={"batch": parked.point.batch_id, "chunk": str(parked.point.chunk_index)},
     )
     x.witness("start line of the killed chunk", lines[:1])
-
-
-def lines_about(x: Experiment, parked: Parked, *events: str, replica: str) -> list[dict[str, Any]]:
-    """What this replica's log says about the chunk under these events, oldest first."""
-    return [
-        line
-        for text in x.stack.logs(replica)
-        if parked.point.batch_id in text
-        and (line := _parsed(text)).get("event") in events
-        and line.get("batch") == parked.point.batch_id
-        and line.get("chunk") == parked.point.chunk_index
-    ]
 
 
 def expect_healthy(x: Experiment, replica: str, *, after: str) -> None:
@@ -182,23 +182,8 @@ def _see_taken_over(x: Experiment, parked: Parked) -> None:
         Bound(
             name=f"chunk {parked.point.chunk_index} of batch {parked.point.batch_id}, done again,",
             kind=Kind.LATE,
-            took_s=(datetime.fromisoformat(history["finished_at"]) - _over_at(x)).total_seconds(),
+            took_s=(datetime.fromisoformat(history["finished_at"]) - over_at(x)).total_seconds(),
             bound_s=min(soon_s, REDELIVERY_CADENCE_S),
             ids={"batch": parked.point.batch_id, "chunk": str(parked.point.chunk_index)},
         )
     )
-
-
-def _over_at(x: Experiment) -> datetime:
-    """Since when the work could be taken over: the bite, or where a store was away its return."""
-    harm = x.harm.injected()[-1]
-    is_back = harm.healed_at if x.row.recovery is Recovery.STORE_AWAY else None
-    return is_back or harm.bitten_at or harm.injected_at
-
-
-def _parsed(text: str) -> dict[str, Any]:
-    try:
-        line = json.loads(text)
-    except ValueError:
-        return {}
-    return line if isinstance(line, dict) else {}

@@ -28,8 +28,8 @@ from harness.tls import trusted
 
 WATCH_FILE = "watch.jsonl"
 STALE_S = 1.5
-ALARM_METRIC = "app_problems"
-"""The family of metrics with which the app tells that something is wrong, by code."""
+ALARM_METRICS = ("app_problems", "app_publish_failures_total", "app_claims_lost_total")
+"""The metrics with which the app tells that something is wrong: what is now, by code, and counts of what went wrong."""
 _ERRORS = (psycopg.Error, redis.RedisError, httpx.HTTPError, OSError, ValueError, LabError)
 _CHUNKS = "SELECT status, count(*), coalesce(sum(imported_count), 0) FROM healthkit_import_chunk GROUP BY status"
 _BATCHES = "SELECT status, count(*) FROM healthkit_import_batch GROUP BY status"
@@ -226,13 +226,13 @@ class Watch:
         return {"imports": imports}
 
     def _read_metrics(self) -> Mapping[str, Any]:
-        """The alarms among the metrics, each as the replica tells it that tells most; `name{label}` to its value."""
+        """The alarms among the metrics, each as the replica tells it that tells most: `name{label}` to value."""
         highest: dict[str, float] = {}
         for url in self._watched.api_urls().values():
             # One that gives no answer is named by the reading of /health/imports.
             with suppress(httpx.HTTPError):
                 for figure in figures(self._http.get(f"{url.rstrip('/')}/metrics").raise_for_status().text):
-                    if figure.name == ALARM_METRIC:
-                        name = f"{figure.name}{{{figure.label}}}"
+                    if figure.name in ALARM_METRICS:
+                        name = f"{figure.name}{{{figure.label}}}" if figure.label else figure.name
                         highest[name] = max(figure.value, highest.get(name, 0.0))
         return {"metrics": highest}

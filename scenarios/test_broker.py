@@ -160,6 +160,7 @@ def test_b8_redis_full(x: Experiment) -> None:
     x.witness("uploads completed while Redis was full", _completed_since(x))
     x.heal(full)
     expect_loud(x, "log:publish_failed", names=("maxmemory",))
+    expect_loud(x, "metric:app_publish_failures_total")
 
 
 def _completed_since(x: Experiment) -> int:

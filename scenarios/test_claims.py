@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from harness.anomaly import Kind
+from harness.claims import expect_freed, lines_about
 from harness.clock import wait_for
-from harness.demands import expect_executions, expect_loud, expect_taken_over, lines_about
+from harness.demands import expect_executions, expect_loud, expect_taken_over
 from harness.errors import Inconclusive, WaitTimeout
 from harness.experiment import Experiment
 from harness.faults.child import FreezeChild
@@ -47,6 +48,7 @@ def test_w10_frozen(x: Experiment) -> None:
     x.heal(frozen)
     expect_loud(x, "log:claim_taken_over", names=(parked.point.batch_id,))
     expect_executions(x, parked, 2 if x.faulted else 1)
+    expect_freed(x, parked)
     _expect_interruptions(x, parked, 1)
 
 
@@ -137,7 +139,7 @@ def _see_refused(x: Experiment, parked: Parked, *, copies: int, before: int) -> 
     others = [each for each in x.stack.replicas("worker") if each != parked.replica]
 
     def lines(*events: str, of: Iterable[str]) -> list[dict[str, Any]]:
-        return [line for each in of for line in lines_about(x, parked, *events, replica=each)]
+        return lines_about(x, parked.point, *events, replicas=of)
 
     def refused() -> int:
         return len(lines("claim_refused", of=(parked.replica, *others)))
@@ -182,11 +184,11 @@ def _wake_child(x: Experiment, parked: Parked) -> None:
     if not x.faulted:
         return
     ends = ("claim_lost", "database_unavailable", "chunk_finished")
-    known = len(lines_about(x, parked, *ends, replica=parked.replica))
+    known = len(lines_about(x, parked.point, *ends, replicas=(parked.replica,)))
     x.stack.signal_process(parked.replica, parked.pid, signal.SIGCONT)
     try:
         lines = wait_for(
-            lambda: lines_about(x, parked, *ends, replica=parked.replica)[known:],
+            lambda: lines_about(x, parked.point, *ends, replicas=(parked.replica,))[known:],
             awaiting="a word of the zombie",
             timeout_s=x.times.chunk_hard_limit_s,
         )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from itertools import pairwise
+
 from harness.aim import point_of, targets
 from harness.anomaly import Kind
+from harness.claims import lines_about
 from harness.clock import wait_for
 from harness.demands import expect_alarm, expect_loud
 from harness.drivers.env_block import OPERATOR_TOKEN
@@ -117,12 +121,28 @@ def _see_given_up(x: Experiment, point: Point) -> None:
         summary=f"the batch is {x.sql(sql)} (status, failed chunks), not COMPLETED with one",
         ids=where,
     )
+    _see_waits(x, point)
     expect_loud(x, "log:chunk_failed", names=(point.batch_id,))
     expect_alarm(x, "dead_letters")
     others = x.sql(f"SELECT chunk_index FROM healthkit_import_chunk WHERE batch_id = '{point.batch_id}'")
     for (index,) in others:
         x.executions[(point.batch_key, index)] = 1
     x.executions[(point.batch_key, point.chunk_index)] = EXECUTIONS + 1
+
+
+def _see_waits(x: Experiment, point: Point) -> None:
+    """Between an execution and the next lies at least the wait that is configured for it: what failed may be fixed."""
+    stamps = [datetime.fromisoformat(line["ts"]) for line in lines_about(x, point, "chunk_started")]
+    waited_s = [(later - earlier).total_seconds() for earlier, later in pairwise(stamps)]
+    delays_s = x.times.chunk_retry_delays_s
+    x.expect(
+        len(waited_s) == len(delays_s)
+        and all(waited >= delay for waited, delay in zip(waited_s, delays_s, strict=True)),
+        otherwise=Kind.WRONG_ACCOUNTING,
+        summary=f"chunk {point.chunk_index} started again after {', '.join(f'{each:.1f}' for each in waited_s)} s, "
+        f"not before {', '.join(f'{each:g}' for each in delays_s)} s",
+        ids={"batch": point.batch_id, "chunk": str(point.chunk_index)},
+    )
 
 
 def _redrive(x: Experiment, *, kind: str, target: str) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from harness.anomaly import Kind
+from harness.claims import expect_blameless
 from harness.demands import await_imports, expect_alarm, expect_executions, expect_loud, expect_taken_over
 from harness.drivers.protocol import StackSpec
 from harness.experiment import Experiment
@@ -87,6 +88,7 @@ def test_p3_sessions_terminated(x: Experiment) -> None:
     x.release(parked)
     expect_loud(x, "log:database_unavailable", names=(parked.point.batch_id,))
     expect_taken_over(x, parked)
+    expect_blameless(x)
 
 
 @row(
@@ -112,6 +114,7 @@ def test_p4_postgres_frozen(x: Experiment) -> None:
     x.hold(FROZEN_S)
     x.heal(frozen)
     expect_loud(x, "log:database_unavailable")
+    expect_blameless(x)
     if x.faulted:
         x.later.append(lambda: _see_refused_uploads(x))
 
@@ -131,6 +134,7 @@ def test_p6_table_locked(x: Experiment) -> None:
     x.hold(LOCKED_S)
     x.heal(locked)
     expect_loud(x, "log:database_unavailable")
+    expect_blameless(x)
     if x.faulted:
         x.later.append(lambda: _see_refused_uploads(x))
 

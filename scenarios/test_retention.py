@@ -17,6 +17,7 @@ RETENTION = {"CLEANUP_ENABLED": "true", "CLEANUP_INTERVAL_S": "1", "RETENTION_DA
 SMALL = {"CLEANUP_BATCH_SIZE": "500"}
 CLEAN_UP = "clean-up-records"
 """The app's entry in the schedule."""
+OTHER = 2
 SYNC_TURN = 2
 LATE_TURN = 3
 
@@ -31,7 +32,7 @@ LATE_TURN = 3
 def test_l5_synced_again_after_cleaning(x: Experiment) -> None:
     """Records go, fingerprints and figures stay; what comes again resurrects nothing, what comes late is refused.
 
-    What was stored since then stays until the last day of its time.
+    What was stored since then stays until the last day of its time; raw chunks go and stay with the records.
     """
     x.may_clean = True
     x.work()
@@ -50,12 +51,16 @@ def test_l5_synced_again_after_cleaning(x: Experiment) -> None:
 
 
 def _await_cleaned(x: Experiment) -> str:
-    """Wait until no record past its time is left; what is left, and empty when some still are at the deadline."""
-    old = f"SELECT 1 FROM healthkit_data_record WHERE created_at < now() - interval '{RETENTION_DAYS} days' LIMIT 1"
+    """Wait until no record and no raw chunk past its time is left; what is left, empty when some still are."""
+    past = f"< now() - interval '{RETENTION_DAYS} days'"
+    old = (
+        f"SELECT 1 FROM healthkit_data_record WHERE created_at {past} UNION ALL SELECT 1 FROM healthkit_import_chunk "
+        f"WHERE status = 'DONE' AND samples <> '' AND finished_at {past} LIMIT 1"
+    )
     try:
         wait_for(
             lambda: not x.sql(old),
-            awaiting="records past their time to be removed",
+            awaiting="records and raw chunks past their time to be removed",
             timeout_s=x.quiesce_deadline_s,
             interval_s=0.2,
         )
@@ -63,7 +68,7 @@ def _await_cleaned(x: Experiment) -> str:
         x.expect(
             False,
             otherwise=Kind.UNBOUNDED,
-            summary=f"records past their {RETENTION_DAYS} days are still there: {error}",
+            summary=f"records or raw chunks past their {RETENTION_DAYS} days are still there: {error}",
             ids={"bound": "retention"},
         )
         return ""
@@ -74,18 +79,33 @@ def _await_cleaned(x: Experiment) -> str:
 
 
 def _see_kept(x: Experiment) -> None:
-    """A day before their time is over, records and raw chunks are left alone. Raises: Inconclusive with no clean-up."""
-    kept = (
-        "SELECT (SELECT count(*) FROM healthkit_data_record), "
-        "(SELECT count(*) FROM healthkit_import_chunk WHERE samples <> '')"
-    )
-    [before] = x.sql(kept)
-    x.witness("records that are kept", before[0])
+    """A day before their time is over, all records and raw chunks are left alone; then what is older goes, and only it.
+
+    Every other one becomes older than the rest, so of each user some. Raises: Inconclusive with no clean-up.
+    """
+    before = _kept(x)
+    x.witness("records that are kept", before)
     x.inject(AgeRecords(RETENTION_DAYS - 1))
+    _await_clean_ups(x)
+    _expect_kept(x, before, what=f"all are {RETENTION_DAYS - 1} days old")
+    x.inject(AgeRecords(2, every=OTHER))
+    x.witness("every other one removed", _await_cleaned(x))
+    _await_clean_ups(x)
+    young = [[each for each in ids if each % OTHER] for ids in before]
+    _expect_kept(x, young, what=f"these are {RETENTION_DAYS - 1} days old, the others {RETENTION_DAYS + 1}")
+
+
+def _kept(x: Experiment) -> list[list[int]]:
+    """The ids of all records, and of all chunks whose raw samples are there."""
+    there = ("healthkit_data_record", "healthkit_import_chunk WHERE samples <> ''")
+    return [[id_ for (id_,) in x.sql(f"SELECT id FROM {each} ORDER BY id")] for each in there]
+
+
+def _await_clean_ups(x: Experiment) -> None:
+    """Of two that end from now on, the second began after the records had become old. Raises: Inconclusive."""
     done = f"SELECT count(*) FROM scheduling_tick WHERE entry = '{CLEAN_UP}' AND status = 'done'"
     [(ran,)] = x.sql(done)
     try:
-        # Of two that end from now on, the second began after the records had become old.
         wait_for(
             lambda: x.sql(done)[0][0] >= ran + 2,
             awaiting="two clean-ups",
@@ -94,12 +114,15 @@ def _see_kept(x: Experiment) -> None:
         )
     except WaitTimeout as error:
         raise Inconclusive(str(error)) from error
-    [after] = x.sql(kept)
+
+
+def _expect_kept(x: Experiment, wanted: list[list[int]], *, what: str) -> None:
+    left = _kept(x)
     x.expect(
-        before == after,
+        left == wanted,
         otherwise=Kind.LOST,
-        summary=f"of {before[0]} records and {before[1]} raw chunks that are {RETENTION_DAYS - 1} days old "
-        f"{after[0]} and {after[1]} are left; they are to be kept for {RETENTION_DAYS} days",
+        summary=f"of {len(wanted[0])} records and {len(wanted[1])} raw chunks to be kept {len(left[0])} and "
+        f"{len(left[1])} are left; {what}, and the retention is {RETENTION_DAYS} days",
         ids={"bound": "retention"},
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.anomaly import Kind
 from harness.clock import utc_now
-from harness.demands import expect_loud, expect_unfit
+from harness.demands import expect_alarm_of_each, expect_loud, expect_unfit
 from harness.drivers.protocol import StackSpec
 from harness.experiment import Experiment
 from harness.faults.process import FreezeReplica, KillReplica
@@ -12,7 +12,7 @@ from harness.faults.schedule import AddBeat
 from harness.row import Load, Tier, row
 from harness.schedule import doubled_ticks, late_ticks, leader
 from harness.times import LAB
-from scenarios.defects import lease_asked_once, no_standby, stock_beat
+from scenarios.defects import lease_asked_once, no_import_checks, no_standby, stock_beat
 
 SOME = Load(phones=4, samples=2_000, planted_phones=2, planted_samples=400)
 WATCHED_S = 10 * LAB.sweep_interval_s
@@ -37,6 +37,7 @@ def test_s1_two_beats(x: Experiment) -> None:
 
 @row(
     "S2",
+    variant="standby",
     title="the leading beat killed, a standby present",
     tier=Tier.CORE,
     load=SOME,
@@ -51,6 +52,24 @@ def test_s2_leader_killed(x: Experiment) -> None:
     bound_s = TAKEOVER_S * x.crowding()
     x.hold(bound_s + WATCHED_S / 2)
     x.anomalies += late_ticks(monitor.published(), bound_s=bound_s, since=x.injected_at(), until=utc_now())
+
+
+@row(
+    "S2",
+    variant="alone",
+    title="the only beat killed, and back after longer than *overdue*",
+    load=SOME,
+    defects=(no_import_checks.DEFECT.expecting(Kind.SILENT),),
+)
+def test_s2_only_beat_killed(x: Experiment) -> None:
+    """That nobody leads is told, and afterwards what fell due meanwhile; the other ticks go on, each once."""
+    x.watch_redis()
+    x.work()
+    killed = x.inject(KillReplica(leader(x.stack)))
+    x.hold(x.times.overdue_s)
+    expect_alarm_of_each(x, "beat_absent")
+    x.heal(killed)
+    expect_alarm_of_each(x, "ticks_missed")
 
 
 @row(

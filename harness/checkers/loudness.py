@@ -4,14 +4,17 @@
 metric that rises) first appears between the bite and `until_s` after the heal, and names one of the declared texts. A
 signal that sounded before the bite as well says nothing and does not count. *Trace*: a chunk that FAILED has a log line
 `chunk_failed` with its batch and index; a dead letter has a line `dead_lettered` that names its message, or its batch
-and chunk. In a control nothing may be heard: a line at level ERROR or above, or a problem of /health/imports that
-outlasts one reading, is a `false_alarm`; not so what the lab's own readings confirm (work waiting on a slow machine).
+and chunk; a missed tick has a line `tick_missed` that names or counts it, a delivery given up one `reminder_failed`, an
+ABANDONED batch one `batch_finished` or `upload_abandoned`. In a control nothing may be heard: a line at level ERROR or
+above, or a problem of /health/imports that outlasts one reading, is a `false_alarm`; not so what the lab's own readings
+confirm (work waiting on a slow machine).
 
 Cannot see: whether anybody looks at the logs; signals shorter than the watch's interval.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -42,6 +45,24 @@ SELECT d.id, d.task, d.reason FROM dead_letters d WHERE NOT EXISTS (
       AND (d.message_id IS NULL OR contains(l.line::VARCHAR, d.message_id)
            OR (l.batch = d.batch AND TRY_CAST(l.line->>'chunk_id' AS BIGINT) = d.chunk_id))) ORDER BY ALL
 """
+_SILENT_TICKS = """
+SELECT t.entry, t.due_ms FROM ticks t
+WHERE t.status = 'missed' AND t.due_ms >= $since_ms AND NOT EXISTS (
+    SELECT 1 FROM log_lines l WHERE l.event = 'tick_missed' AND starts_with(l.line->>'tick', t.entry || '|')
+      AND epoch_us(TRY_CAST(split_part(l.line->>'tick', '|', -1) AS TIMESTAMPTZ)) // 1000 = t.due_ms) ORDER BY ALL
+"""
+_COUNTED_TICKS = """
+SELECT coalesce(sum(TRY_CAST(line->>'count' AS BIGINT)), 0)::BIGINT FROM log_lines WHERE event = 'tick_missed'
+"""
+_SILENT_DELIVERIES = """
+SELECT d.id, d.reminder_id FROM deliveries d WHERE d.status = 'failed' AND NOT EXISTS (
+    SELECT 1 FROM log_lines l WHERE l.event = 'reminder_failed' AND TRY_CAST(l.line->>'delivery' AS BIGINT) = d.id)
+ORDER BY ALL
+"""
+_SILENT_BATCHES = """
+SELECT b.id, b.batch_key FROM batches b WHERE b.status = 'ABANDONED' AND NOT EXISTS (
+    SELECT 1 FROM log_lines l WHERE l.event IN ('batch_finished', 'upload_abandoned') AND l.batch = b.id) ORDER BY ALL
+"""
 _ALARMS = """
 SELECT replica, event, any_value(message), count(*) FROM log_lines
 WHERE level IN ('ERROR', 'CRITICAL', 'FATAL') GROUP BY replica, event ORDER BY ALL
@@ -69,15 +90,26 @@ def check(evidence: Evidence) -> tuple[Anomaly, ...]:
         fault = faults.get(signal.fault)
         if fault is not None and fault.bitten_at is not None:
             silent += _unheard(evidence, signal, fault)
-    silent += [
-        (f"chunk {idx} of batch {batch} FAILED without a log line", {"batch": batch, "batch_key": key, "chunk": idx})
-        for batch, idx, key in evidence.rows(_SILENT_CHUNKS)
-    ]
-    silent += [
-        (f"dead letter {letter} ({task}: {reason}) without a log line", {"dead_letter": letter, "task": task})
-        for letter, task, reason in evidence.rows(_SILENT_LETTERS)
-    ]
+    silent += _traceless(evidence)
     return (*named(Kind.SILENT, silent), *_false_alarms(evidence))
+
+
+def _traceless(evidence: Evidence) -> Iterator[_Found]:
+    for batch, idx, key in evidence.rows(_SILENT_CHUNKS):
+        words = f"chunk {idx} of batch {batch} FAILED without a log line"
+        yield words, {"batch": batch, "batch_key": key, "chunk": idx}
+    for letter, task, reason in evidence.rows(_SILENT_LETTERS):
+        yield f"dead letter {letter} ({task}: {reason}) without a log line", {"dead_letter": letter, "task": task}
+    [(counted,)] = evidence.rows(_COUNTED_TICKS)
+    since_ms = ms_of(evidence.started_at) if evidence.started_at is not None else 0
+    # A line that counts ticks does not say which: the oldest.
+    for entry, due_ms in evidence.rows(_SILENT_TICKS, {"since_ms": since_ms})[counted:]:
+        yield f"tick {entry} due at {due_ms} was missed without a log line", {"entry": entry, "due_ms": due_ms}
+    for delivery, reminder in evidence.rows(_SILENT_DELIVERIES):
+        words = f"delivery {delivery} of reminder {reminder} was given up without a log line"
+        yield words, {"delivery": delivery, "reminder": reminder}
+    for batch, key in evidence.rows(_SILENT_BATCHES):
+        yield f"batch {batch} is ABANDONED without a log line", {"batch": batch, "batch_key": key}
 
 
 def _heard(evidence: Evidence, source: str) -> list[tuple[int, str]]:

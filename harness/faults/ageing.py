@@ -12,20 +12,25 @@ from harness.lab_session import lab_session
 _LOOK: LiteralString = """
 SELECT count(*), coalesce(max(extract(day FROM clock_timestamp() - created_at)), 0)::int FROM healthkit_data_record
 """
-_RECORDS: LiteralString = "UPDATE healthkit_data_record SET created_at = created_at - %s * interval '1 day'"
+_RECORDS: LiteralString = """
+UPDATE healthkit_data_record SET created_at = created_at - %s * interval '1 day' WHERE id %% %s = 0
+"""
 _CHUNKS: LiteralString = """
-UPDATE healthkit_import_chunk SET finished_at = finished_at - %s * interval '1 day' WHERE status = 'DONE'
+UPDATE healthkit_import_chunk SET finished_at = finished_at - %s * interval '1 day'
+WHERE status = 'DONE' AND id %% %s = 0
 """
 
 
 @dataclass(frozen=True, slots=True)
 class AgeRecords:
-    """Processed records and finished chunks become `days` older. Nothing heals it: time does not go back.
+    """Processed records and finished chunks become `days` older, or one in `every` of them by their ids.
 
+    Nothing heals it: time does not go back.
     Blast radius: whatever retention removes then. Readings are of the records, some of which may be removed at once.
     """
 
     days: int
+    every: int = 1
     target: str = "postgres"
     source: str = "age of the records in Postgres, past the links"
     bite_timeout_s: float = 5.0
@@ -40,8 +45,8 @@ class AgeRecords:
     def inject(self, stack: Stack) -> None:
         """Move their stamps, all at once."""
         with lab_session(stack.dsn(), autocommit=False) as session:
-            session.execute(_CHUNKS, (self.days,))
-            session.execute(_RECORDS, (self.days,))
+            session.execute(_CHUNKS, (self.days, self.every))
+            session.execute(_RECORDS, (self.days, self.every))
 
     def has_bitten(self, *, before: str, now: str) -> bool:
         """Older by that much, or some are gone already."""

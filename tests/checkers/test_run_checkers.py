@@ -226,6 +226,59 @@ def test_dead_letter_of_a_chunk(world: World, chunk_id: int, expected: list[Kind
 
 
 @pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ({"tick": "sweep|2026-04-10T12:00:01.000900+00:00"}, []),
+        ({"tick": "sweep|2026-04-10T12:00:02+00:00"}, [Kind.SILENT]),
+        ({"tick": "other|2026-04-10T12:00:01+00:00"}, [Kind.SILENT]),
+        ({"count": 1}, []),
+        ({"count": 0}, [Kind.SILENT]),
+        (None, [Kind.SILENT]),
+    ],
+    ids=["its own line", "another tick's", "another entry's", "counted", "counts others", "none"],
+)
+def test_tick_missed(world: World, line: dict[str, object] | None, expected: list[Kind]) -> None:
+    world.add("ticks", id=1, entry="sweep", due_ms=STARTED_MS + 1000, status="missed")
+    world.add("ticks", id=2, entry="sweep", due_ms=STARTED_MS + 2000, status="done")
+    world.add("ticks", id=3, entry="sweep", due_ms=STARTED_MS - 1000, status="missed")  # of before: its line is, too
+    if line is not None:
+        world.add("log_lines", at_ms=STARTED_MS + 9000, replica="beat-1", event="tick_missed", line=line)
+    assert kinds(loudness.check, world.evidence()) == expected
+
+
+@pytest.mark.parametrize(
+    ("event", "delivery", "expected"),
+    [
+        ("reminder_failed", 1, []),
+        ("reminder_failed", 2, [Kind.SILENT]),
+        ("reminder_sent", 1, [Kind.SILENT]),
+    ],
+    ids=["its own line", "another delivery's", "another event"],
+)
+def test_delivery_given_up(world: World, event: str, delivery: int, expected: list[Kind]) -> None:
+    with_reminder(world)
+    world.one("deliveries")["status"] = "failed"
+    world.add("log_lines", at_ms=DUE_MS, replica="worker-1", event=event, line={"delivery": delivery})
+    assert kinds(loudness.check, world.evidence()) == expected
+
+
+@pytest.mark.parametrize(
+    ("event", "batch", "expected"),
+    [
+        ("batch_finished", BATCH, []),
+        ("upload_abandoned", BATCH, []),
+        ("upload_abandoned", "another", [Kind.SILENT]),
+        ("batch_dispatched", BATCH, [Kind.SILENT]),
+    ],
+    ids=["its end", "its upload", "another batch's", "another event"],
+)
+def test_batch_abandoned(world: World, event: str, batch: str, expected: list[Kind]) -> None:
+    world.one("batches", id=BATCH)["status"] = "ABANDONED"
+    world.add("log_lines", at_ms=DUE_MS, replica="worker-1", event=event, batch=batch, line={})
+    assert kinds(loudness.check, world.evidence()) == expected
+
+
+@pytest.mark.parametrize(
     ("pending", "read_at", "expected"),
     [
         pytest.param(0, ("1", "2"), [Kind.FALSE_ALARM], id="nothing waits"),

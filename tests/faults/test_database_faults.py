@@ -116,3 +116,14 @@ def test_records_and_done_chunks_grow_old(stack: Stack) -> None:
             "select extract(day from now() - finished_at)::int from healthkit_import_chunk order by id"
         ).fetchall()
     assert ages == [(100,), (0,)]
+
+
+def test_every_other_record_grows_old(stack: Stack) -> None:
+    with psycopg.connect(stack.dsn(), autocommit=True) as session:
+        for uuid in (UUID, OTHER):
+            session.execute(INSERT, (uuid,))
+        bite(AgeRecords(100, every=2), stack)
+        ages = session.execute(
+            "select id % 2, extract(day from now() - created_at)::int from healthkit_data_record order by id % 2"
+        ).fetchall()
+    assert ages == [(0, 100), (1, 0)]
