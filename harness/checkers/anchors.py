@@ -53,11 +53,11 @@ WHERE a->>'batch' NOT IN (SELECT batch FROM redriven)
 GROUP BY ALL ORDER BY min(at_ms)
 """
 _TOLD_AHEAD = """
-SELECT o.op, o.device, o.type, o.facts->>'anchor' AS told, min(m.moved_ms) - any_value(o.ended_ms)
+SELECT o.op, o.device, o.type, o.facts->>'anchor' AS told, min(m.moved_ms) - o.ended_ms
 FROM ops o JOIN devices d USING (device)
 LEFT JOIN anchor_moves m ON m.device_id = d.device_id AND m.type = o.type AND m.to_value = o.facts->>'anchor'
 WHERE o.kind = 'anchor' AND o.outcome = 'OK' AND told IS NOT NULL
-GROUP BY o.op, o.device, o.type, told HAVING coalesce(min(m.moved_ms) > any_value(o.ended_ms), true) ORDER BY o.op
+GROUP BY o.op, o.device, o.type, told, o.ended_ms HAVING coalesce(min(m.moved_ms) > o.ended_ms, true) ORDER BY o.op
 """
 _Found = tuple[str, dict[str, Any]]
 
