@@ -58,9 +58,9 @@ class Expectations:
 
     `may_give_up`: chunks as (batch key, index). `may_clean`: retention runs. `must_abandon`: batch keys whose upload
     a phone left unfinished on purpose, so that they must end ABANDONED. `refusals`: replicas that must refuse to
-    start with exit code 78. `may_miss_ticks`: entries whose ticks may be reported as missed. `executions`: (batch key,
-    index) to the exact number of executions. `witnesses`: names of what must have been seen. `is_control`: no fault,
-    so nothing loud may be heard.
+    start with exit code 78. `may_miss_ticks`: entries whose ticks may leave no row while a fault lasts and
+    `tick_slack_s` after it. `executions`: (batch key, index) to the exact number of executions. `witnesses`: names of
+    what must have been seen. `is_control`: no fault, so nothing may be loud, refused or done twice.
     """
 
     may_give_up: frozenset[tuple[str, int]] = frozenset()
@@ -76,7 +76,7 @@ class Expectations:
     least_acknowledged: int = 1
     max_dispatches_per_chunk: int | None = None
     reminder_late_s: float = 10.0
-    tick_slack_s: float = 30.0
+    tick_slack_s: float = 10.0
     request_bound_s: float = 15.0
     unacked_bound_s: float = 120.0
 

@@ -43,7 +43,8 @@ TABLES: Mapping[str, str] = {
     "aggregates": "user_id BIGINT, type VARCHAR, day DATE, total DOUBLE, mean DOUBLE, minimum DOUBLE, maximum DOUBLE,"
     " sample_count BIGINT, closed BOOLEAN",
     "anchors": "device_id BIGINT, type VARCHAR, value VARCHAR, batch VARCHAR",
-    "anchor_moves": "id BIGINT, device_id BIGINT, type VARCHAR, from_value VARCHAR, to_value VARCHAR, batch VARCHAR",
+    "anchor_moves": "id BIGINT, device_id BIGINT, type VARCHAR, from_value VARCHAR, to_value VARCHAR, batch VARCHAR,"
+    " moved_ms BIGINT",
     "dead_letters": "id BIGINT, task VARCHAR, message_id VARCHAR, reason VARCHAR, batch VARCHAR, chunk_id BIGINT,"
     " is_redriven BOOLEAN",
     "redrives": "id BIGINT, kind VARCHAR, target VARCHAR, actor VARCHAR",

@@ -16,7 +16,7 @@ from harness.row import CONTROL
 from harness.rows_file import save_rows
 from harness.schedule import ENTRIES
 from harness.steady import glance
-from harness.times import REDELIVERY_CADENCE_S, Recovery, takeover_s
+from harness.times import REDELIVERY_CADENCE_S, Recovery, takeover_s, tick_report_s
 
 REMINDER_SLACK_S = 10.0
 
@@ -80,6 +80,7 @@ def _expectations(x: Experiment) -> Expectations:
         has_faults=x.faulted,
         least_acknowledged=x.plan.samples() if x.has_worked else 0,
         reminder_late_s=REMINDER_SLACK_S + takeover_s(x.times, x.row.recovery) + pace_s,
+        tick_slack_s=tick_report_s(x.times) * x.crowding(),
         request_bound_s=x.request_bound_s if x.request_bound_s is not None else x.habits.request_timeout_s,
         unacked_bound_s=x.times.visibility_timeout_s + REDELIVERY_CADENCE_S,
     )

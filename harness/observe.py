@@ -45,7 +45,7 @@ _QUERIES = {
     "aggregates": """SELECT a.user_id, t.identifier, a.day, a.total, a.mean, a.minimum, a.maximum, a.sample_count,
         a.closed FROM healthkit_daily_aggregate a JOIN healthkit_sample_type t ON t.id = a.type_id""",
     "anchors": "SELECT device_id, type_identifier, value, batch_id FROM healthkit_anchor",
-    "anchor_moves": """SELECT id, device_id, type_identifier, from_value, to_value, batch_id
+    "anchor_moves": f"""SELECT id, device_id, type_identifier, from_value, to_value, batch_id, {_ms("moved_at")}
         FROM healthkit_anchor_move""",
     "dead_letters": """SELECT id, task_name, message_id, reason, batch_id, chunk_id, redriven_at IS NOT NULL
         FROM healthkit_dead_letter""",

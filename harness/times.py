@@ -154,6 +154,14 @@ def takeover_s(times: Times, recovery: Recovery) -> float:
             return reconnect_s + times.claim_timeout_s + 2 * times.sweep_interval_s
 
 
+def tick_report_s(times: Times) -> float:
+    """From when a tick was overtaken by a later one until it is reported: overdue, and then seen by a beat.
+
+    That may first have to take the lease over, and looks once in a renewal.
+    """
+    return times.overdue_s + times.beat_lease_s + 2 * times.beat_renew_s
+
+
 def recovery_s(times: Times, recovery: Recovery, *, outage_s: float) -> float:
     """From the fault's end until work goes on everywhere: takeover + the back-off that an outage may have built up.
 

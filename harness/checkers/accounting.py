@@ -5,7 +5,8 @@ left it unfinished). A DONE chunk's imported + duplicate + rejected samples are 
 rejected count is the number of unresolved rejected rows, its imported count the number of its records (unless
 cleaned). No claim is left on what has ended. Executions are exact where the scenario declares them. No chunk counts a
 data error unless a fault refused its data: what the stores do to it is not its fault, and must not use up its tries.
-In a control no chunk is interrupted: a claim that is taken over from a holder that lives is work done twice.
+In a control every chunk runs once, without an infrastructure error and without being interrupted: a claim that is taken
+over from a holder that lives is work done twice.
 
 Cannot see: how often a chunk's work was begun by a process that died before its claim was committed.
 """
@@ -29,7 +30,7 @@ FROM batches b LEFT JOIN chunks c ON c.batch = b.id GROUP BY ALL ORDER BY b.id
 _CHUNKS = """
 SELECT c.batch, b.batch_key, c.idx, c.status, c.sample_count, s.sent, c.imported_count, c.duplicate_count,
        c.rejected_count, coalesce(r.records, 0), coalesce(j.rejected, 0), c.executions, c.is_claimed,
-       c.finished_ms IS NOT NULL, c.has_raw, c.dispatch_count, c.data_attempts, c.interruptions
+       c.finished_ms IS NOT NULL, c.has_raw, c.dispatch_count, c.data_attempts, c.interruptions, c.infra_attempts
 FROM chunks c JOIN batches b ON b.id = c.batch
 LEFT JOIN (SELECT batch_key, idx, count(*) AS sent FROM samples GROUP BY batch_key, idx) s
        ON s.batch_key = b.batch_key AND s.idx = c.idx
@@ -82,7 +83,8 @@ def _batch_problems(evidence: Evidence, row: tuple[Any, ...]) -> list[_Found]:
         problems.append(
             f"is {status}; with {is_done} DONE and {is_failed} FAILED of {chunks} chunks it must be {words}"
         )
-    if (status in ("COMPLETED", "FAILED")) and not has_end:
+    # An ABANDONED batch ends when what had arrived of it is imported.
+    if not has_end and (status in ("COMPLETED", "FAILED") or (status == "ABANDONED" and ended == rows_)):
         problems.append(f"is {status} without an end time")
     return [(f"batch {batch} {problem}", ids) for problem in problems]
 
@@ -97,7 +99,7 @@ def _allowed_states(*, chunks: int, rows_: int, done: int, ended: int) -> set[st
 
 def _chunk_problems(evidence: Evidence, row: tuple[Any, ...]) -> list[_Found]:
     (batch, key, idx, status, count, sent, imported, duplicate, rejected, records, rejects, executions, is_claimed,
-     has_end, has_raw, dispatches, data_attempts, interruptions) = row  # fmt: skip
+     has_end, has_raw, dispatches, data_attempts, interruptions, infra_attempts) = row  # fmt: skip
     expected = evidence.expectations
     problems = []
     if sent is not None and sent != count:
@@ -123,8 +125,11 @@ def _chunk_problems(evidence: Evidence, row: tuple[Any, ...]) -> list[_Found]:
         problems.append(f"counts {data_attempts} data errors, though nothing was wrong with its data")
     if interruptions > 10:
         problems.append(f"was interrupted {interruptions} times; 10 is the limit")
-    elif interruptions and expected.is_control:
-        problems.append(f"was interrupted {interruptions} times and ran {executions} times, though nothing was harmed")
+    elif expected.is_control and (interruptions or infra_attempts or executions > 1):
+        problems.append(
+            f"ran {executions} times, with {interruptions} interruptions and {infra_attempts} infrastructure errors, "
+            "though nothing was harmed"
+        )
     wanted = expected.executions.get((key, idx))
     if wanted is not None and executions != wanted:
         problems.append(f"ran {executions} times; {wanted} expected")

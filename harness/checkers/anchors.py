@@ -4,9 +4,11 @@
 starts where the one before ended (the first at nothing), belongs to an ended batch with exactly that start and end, and
 no batch moves twice; the current value is the end of the chain. *Stuck*: an ended batch starts at the current value and
 has not moved it. *Ahead*: the batch of the anchor, or one that the chain passed, has a PENDING chunk or lost samples,
-at the end or in any reading of the watch (of a batch that was re-driven: any reading before the first redrive).
+at the end or in any reading of the watch (of a batch that was re-driven: any reading before the first redrive). *Told*:
+an anchor that a phone was told had become current, by a move of its device and type, before the answer came.
 
-Cannot see: a moment ahead shorter than the watch's interval.
+Cannot see: a moment ahead shorter than the watch's interval; an older anchor told, but for the last time that a phone
+asks (see `answers`).
 """
 
 from __future__ import annotations
@@ -50,11 +52,18 @@ WHERE a->>'batch' NOT IN (SELECT batch FROM redriven)
    OR at_ms < (SELECT min(started_ms) FROM ops WHERE kind = 'redrive')
 GROUP BY ALL ORDER BY min(at_ms)
 """
+_TOLD_AHEAD = """
+SELECT o.op, o.device, o.type, o.facts->>'anchor' AS told, min(m.moved_ms) - o.ended_ms
+FROM ops o JOIN devices d USING (device)
+LEFT JOIN anchor_moves m ON m.device_id = d.device_id AND m.type = o.type AND m.to_value = o.facts->>'anchor'
+WHERE o.kind = 'anchor' AND o.outcome = 'OK' AND told IS NOT NULL
+GROUP BY o.op, o.device, o.type, told, o.ended_ms HAVING coalesce(min(m.moved_ms) > o.ended_ms, true) ORDER BY o.op
+"""
 _Found = tuple[str, dict[str, Any]]
 
 
 def check(evidence: Evidence) -> tuple[Anomaly, ...]:
-    """Broken chains, stuck anchors, anchors ahead."""
+    """Broken chains, stuck anchors, anchors ahead, anchors told before they were current."""
     settle(evidence)
     current = {(device_id, type_): (value, batch) for device_id, type_, value, batch in evidence.rows(_CURRENT)}
     found: list[_Found] = []
@@ -92,6 +101,14 @@ def check(evidence: Evidence) -> tuple[Anomaly, ...]:
             {"device_id": device_id, "type": type_, "batch": batch, "first_seen_ms": first},
         )
         for device_id, type_, batch, why, first, times in evidence.rows(_SEEN_AHEAD)
+    ]
+    found += [
+        (
+            f"anchor of {device}, {type_}: told {told}, which "
+            + ("never was current" if early_ms is None else f"became current {early_ms} ms later"),
+            {"op": op, "device": device, "type": type_},
+        )
+        for op, device, type_, told, early_ms in evidence.rows(_TOLD_AHEAD)
     ]
     return tuple(named(Kind.WRONG_ANCHOR, found))
 

@@ -2,13 +2,17 @@
 
 *Accepted*: a request that the receiver answered with 2xx. Two keys for one (reminder, due time) are `duplicated`; so is
 a repeat with the same key after it was accepted, unless a fault was in flight around it (then it is *redelivered*: the
-gateway folds it by its key). *Missed*: acknowledged by createReminder and never accepted, although due before the end
-of the run less the allowed lateness, or noted as sent. *Late*: accepted after the allowed lateness, counted from the
-due time or from the end of the fault that stood in the way. Early, altered or unordered reminders are wrong.
+gateway folds it by its key). *Missed*: acknowledged by createReminder and never accepted, although noted as sent, or
+due and nothing moves any more, or due before the end of the run less the allowed lateness. *Late*: accepted after the
+allowed lateness, counted from the due time or from the end of the fault that stood in the way. Early, altered or
+unordered reminders are wrong.
 
 A *tick* (entry, due time) is done once and published once (unless a fault stood between two publishes of it); between
-the first and last due time of an entry each interval has a row, done or reported as missed. Where the scheduler under
-test writes no ticks, MONITOR must have seen no more publishes of an entry's task than its interval allows.
+the first and last due time of an entry each interval has a row, done or reported as missed (where a store was away:
+unless a fault, or `tick_slack_s` after it, overlaps the interval). *Overtaken*: published, and a later tick is done;
+within `tick_slack_s` it is done or reported, too, counted from the end of a fault that stood in the way. Where the
+scheduler under test writes no ticks, MONITOR must have seen no more publishes of an entry's task than its interval
+allows.
 
 Cannot see: a request that the receiver never read; whether a person read the reminder.
 """
@@ -42,11 +46,10 @@ SELECT t.entry, t.due_ms, t.next_ms, e.every_s FROM (
 JOIN entries e ON e.name = t.entry
 WHERE e.every_s IS NOT NULL AND t.next_ms - t.due_ms > 1500 * e.every_s ORDER BY ALL
 """
-_UNFINISHED_TICKS = """
-SELECT t.entry, t.due_ms, t.status FROM ticks t
-WHERE t.status IN ('claimed', 'published') AND EXISTS (
-    SELECT 1 FROM ticks o WHERE o.entry = t.entry AND o.due_ms > t.due_ms AND o.status = 'done'
-      AND o.done_ms > t.due_ms + $slack_ms) ORDER BY ALL
+_OVERTAKEN_TICKS = """
+SELECT t.entry, t.due_ms, t.status, greatest(coalesce(t.published_ms, t.due_ms), min(o.done_ms)), max(o.done_ms)
+FROM ticks t JOIN ticks o ON o.entry = t.entry AND o.due_ms > t.due_ms AND o.status = 'done'
+WHERE t.status IN ('claimed', 'published') GROUP BY t.entry, t.due_ms, t.status, t.published_ms ORDER BY ALL
 """
 _PUBLISHED_TICKS = """
 SELECT tick, list(at_ms ORDER BY at_ms) FROM publishes
@@ -70,7 +73,8 @@ def check(evidence: Evidence) -> tuple[Anomaly, ...]:
         *_repeated(evidence, received),
         *_altered(evidence, received),
         *_missed(evidence, ordered, received),
-        *_ticks(evidence),
+        *_doubled_ticks(evidence),
+        *_missed_ticks(evidence),
     )
 
 
@@ -146,16 +150,18 @@ def _missed(
         at_ms = first_accepted.get(reminder)
         # A fault that stood in the way while it was due moves the moment from which lateness counts.
         limit_ms = reached(harmed, due_ms, due_ms + late_ms) + late_ms
+        # Where nothing moves, what was not sent by now never will be.
+        sent_by_ms = limit_ms if evidence.moving else due_ms
         if at_ms is None and reminder in said_to_be_sent:
             missed.append((f"reminder {reminder} ({key}) is noted as sent, but the gateway never took it", ids))
-        elif at_ms is None and end_ms is not None and end_ms > limit_ms:
+        elif at_ms is None and end_ms is not None and end_ms > sent_by_ms:
             missed.append((f"reminder {reminder} ({key}) was acknowledged and never sent", ids))
         elif at_ms is not None and at_ms > limit_ms:
             late.append((f"reminder {reminder} ({key}) was sent {(at_ms - due_ms) / 1000:.1f} s after it was due", ids))
     return [*named(Kind.MISSED_EFFECT, missed), *named(Kind.LATE, late)]
 
 
-def _ticks(evidence: Evidence) -> list[Anomaly]:
+def _doubled_ticks(evidence: Evidence) -> list[Anomaly]:
     harmed = windows(evidence, settle_s=SETTLE_S)
     doubled: list[_Found] = [
         (f"tick {entry} due at {due_ms} has {times} rows", {"entry": entry, "due_ms": due_ms})
@@ -170,19 +176,26 @@ def _ticks(evidence: Evidence) -> list[Anomaly]:
             span_s = (last_ms - first_ms) / 1000
             words = f"{task} was published {publishes} times in {span_s:.1f} s; it is due every {every_s:g} s"
             doubled.append((words, {"entry": entry, "task": task}))
-    excused = evidence.expectations.may_miss_ticks
+    return named(Kind.DUPLICATED, doubled)
+
+
+def _missed_ticks(evidence: Evidence) -> list[Anomaly]:
+    slack_s = evidence.expectations.tick_slack_s
+    slack_ms = int(slack_s * 1000)
+    excusable = evidence.expectations.may_miss_ticks
+    excused = windows(evidence, settle_s=slack_s)
     missed: list[_Found] = [
         (
             f"{entry}: no tick, done or reported missed, between {due_ms} and {next_ms} (due every {every_s:g} s)",
             {"entry": entry, "due_ms": due_ms},
         )
         for entry, due_ms, next_ms, every_s in evidence.rows(_TICK_GAPS)
-        if entry not in excused
+        if not (entry in excusable and overlap(excused, due_ms, next_ms))
     ]
-    slack_ms = int(evidence.expectations.tick_slack_s * 1000)
+    harmed = windows(evidence)
     missed += [
         (f"tick {entry} due at {due_ms} is {status}, though later ones are done", {"entry": entry, "due_ms": due_ms})
-        for entry, due_ms, status in evidence.rows(_UNFINISHED_TICKS, {"slack_ms": slack_ms})
-        if entry not in excused
+        for entry, due_ms, status, overtaken_ms, last_done_ms in evidence.rows(_OVERTAKEN_TICKS)
+        if last_done_ms > reached(harmed, overtaken_ms, overtaken_ms + slack_ms) + slack_ms
     ]
-    return [*named(Kind.DUPLICATED, doubled), *named(Kind.MISSED_EFFECT, missed)]
+    return named(Kind.MISSED_EFFECT, missed)

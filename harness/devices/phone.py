@@ -113,8 +113,8 @@ class Phone:
             batch.acknowledged.add(index)
         return result.outcome
 
-    def poll(self, batch: OpenBatch) -> None:
-        """Ask for progress once; what was seen before must not be taken back."""
+    def poll(self, batch: OpenBatch, *, is_final: bool = False) -> None:
+        """Ask for progress once; what was seen before must not be taken back. `is_final`: nothing moves any more."""
         before = batch.seen
         result = self.caller.make(
             Call(
@@ -125,16 +125,23 @@ class Phone:
                 batch_key=batch.plan.key,
                 batch=batch.batch_id,
                 type=batch.plan.type,
+                facts={"final": is_final},
             ),
             facts_of=lambda data: {"progress": data["importProgress"]},
         )
         if result.data is not None:
             batch.seen = result.data["importProgress"]
 
-    def anchor(self, type_identifier: str) -> str | None:
-        """The device's current anchor for a type."""
+    def anchor(self, type_identifier: str, *, is_final: bool = False) -> str | None:
+        """The device's current anchor for a type. `is_final`: nothing moves any more."""
         result = self.caller.make(
-            Call(kind="anchor", query=queries.ANCHOR, variables={"type": type_identifier}, type=type_identifier),
+            Call(
+                kind="anchor",
+                query=queries.ANCHOR,
+                variables={"type": type_identifier},
+                type=type_identifier,
+                facts={"final": is_final},
+            ),
             facts_of=lambda data: {"anchor": data["anchor"]},
         )
         return None if result.data is None else result.data["anchor"]

@@ -130,8 +130,9 @@ class Fleet:
                     continue
                 for batch in self.batches()[plan.device]:
                     if not batch.has_ended:
-                        phone.poll(batch)
+                        phone.poll(batch, is_final=True)
                 phone.anchors()
+                phone.anchor(rng.choice(plan.batches).type, is_final=True)
                 if first_of_user[plan.user] is plan:
                     for batch_plan in rng.sample(plan.batches, 3):
                         _ask_aggregates(phone, batch_plan.type, is_final=True)
@@ -252,11 +253,15 @@ class Fleet:
         send_malformed(phone.caller, malformed_half(f"{phone.plan.device}/malformed", turn=number))
 
     def _sync(self, phone: Phone, *, turn: int, rng: random.Random) -> None:
-        """Incremental syncs of two types, started from the anchor that the server names as current."""
+        """Incremental syncs of two types, started from the anchor that the server names as current.
+
+        Each asks for it at once again: what was just sent is hardly imported yet, and must not be named.
+        """
         for batch in phone.plan.batches[:2]:
             anchor = phone.anchor(batch.type) or batch.new_anchor
             following = next_sync(phone.plan, batch=batch, anchor=anchor, turn=turn, shape=self.shape)
             self._send(phone, following, rng=rng)
+            phone.anchor(batch.type)
 
     def _sync_late(self, phone: Phone, *, turn: int, is_closed: bool) -> None:
         for batch in phone.plan.batches:

@@ -1,12 +1,19 @@
-"""Answers: guessed codes, statuses that do not follow the code, a health page whose status says something else."""
+"""Answers: guessed codes, statuses beside their codes, a health page of two minds, ends and anchors told wrongly."""
 
 from __future__ import annotations
 
 import pytest
 
 from harness.anomaly import Kind
-from harness.checkers import answers
-from tests.checkers.world import STARTED, STARTED_MS, World
+from harness.checkers import anchors, answers
+from tests.checkers.world import HEART, STARTED, STARTED_MS, World
+
+BATCH = f"batch-1-{HEART}"
+MOVED_MS = STARTED_MS + 5000
+RIGHT = {
+    "status": "COMPLETED", "doneCount": 2, "failedCount": 0, "importedSamples": 8, "duplicateSamples": 1,
+    "rejectedSamples": 3,
+}  # fmt: skip
 
 
 def refused(world: World, *, code: str, status: int) -> None:
@@ -63,4 +70,45 @@ def test_the_health_page_has_the_status_of_its_problems(
 def test_what_was_told_is_not_held_against_rows_that_still_move(world: World) -> None:
     world.op(kind="anchors", facts={"anchors": {}})
     assert answers.check(world.evidence())
+    assert answers.check(world.evidence(moving=("batch 1 PROCESSING",))) == ()
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [({}, 0), ({"status": "PROCESSING"}, 1), ({"status": "PENDING", "doneCount": 0}, 1)],
+    ids=["ended", "never told that it ended", "never told that it began"],
+)
+def test_the_last_answer_says_that_an_import_ended(world: World, told: dict[str, object], expected: int) -> None:
+    world.op(batch=BATCH, facts={"progress": RIGHT | told, "final": True})
+    world.op(batch=BATCH, facts={}, ended_ms=STARTED_MS + 200)
+    assert len(answers.check(world.evidence())) == expected
+
+
+def test_an_answer_while_an_import_went_on_is_no_last_one(world: World) -> None:
+    world.op(batch=BATCH, facts={"progress": RIGHT | {"status": "PROCESSING"}, "final": False})
+    assert answers.check(world.evidence()) == ()
+
+
+@pytest.mark.parametrize(
+    ("told", "ended_ms", "is_right"),
+    [
+        (f"u1/d0/{HEART}/b0/end", MOVED_MS, True),
+        (f"u1/d0/{HEART}/b0/end", MOVED_MS - 1, False),
+        (f"u2/d0/{HEART}/b0/end", MOVED_MS, False),
+        ("never current", MOVED_MS, False),
+        (None, MOVED_MS, True),
+    ],
+    ids=["moved", "before it moved", "of another device", "never current", "none yet"],
+)
+def test_an_anchor_that_is_told_is_current(world: World, told: str | None, ended_ms: int, is_right: bool) -> None:
+    world.op(kind="anchor", type=HEART, facts={"anchor": told}, ended_ms=ended_ms)
+    found = anchors.check(world.evidence())
+    assert [each.kind for each in found] == ([] if is_right else [Kind.WRONG_ANCHOR])
+
+
+@pytest.mark.parametrize(("told", "is_right"), [(f"u1/d0/{HEART}/b0/end", True), ("u1/d0/older", False), (None, False)])
+def test_the_anchor_told_at_the_end_is_that_of_the_rows(world: World, told: str | None, is_right: bool) -> None:
+    world.op(kind="anchor", type=HEART, facts={"anchor": told, "final": True}, ended_ms=MOVED_MS)
+    found = answers.check(world.evidence())
+    assert [each.kind for each in found] == ([] if is_right else [Kind.WRONG_ANSWER])
     assert answers.check(world.evidence(moving=("batch 1 PROCESSING",))) == ()

@@ -240,13 +240,6 @@ def test_one_anomaly(world: World, break_it: Callable[[World], None], expected: 
     assert summaries(world.evidence()) == expected
 
 
-def test_a_control_interrupts_nobody(world: World) -> None:
-    world.one("chunks", id=1).update(interruptions=1, executions=2)
-    assert accounting.check(world.evidence()) == ()
-    [found] = accounting.check(world.evidence(expectations=Expectations(is_control=True)))
-    assert (found.kind, found.ids["chunk"]) == (Kind.WRONG_ACCOUNTING, "0")
-
-
 def test_data_that_a_fault_refuses_may_count_as_wrong(world: World) -> None:
     blamed_for_a_store(world)
     assert accounting.check(world.evidence(faults=(fault(name="refuse_sample", target="postgres"),))) == ()
@@ -323,3 +316,25 @@ def test_declared_abandoned(world: World) -> None:
     world.kept["expectations"] = Expectations(must_abandon=frozenset({KEY}), has_faults=False)
     [anomaly] = accounting.check(world.evidence())
     assert anomaly.summary == f"batch {BATCH} is COMPLETED; with 2 DONE and 0 FAILED of 2 chunks it must be ABANDONED"
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({}, None),
+        ({"finished_ms": None}, f"batch {BATCH} is ABANDONED without an end time"),
+    ],
+    ids=["ended", "no end"],
+)
+def test_an_abandoned_batch_has_an_end(world: World, changes: dict[str, object], problem: str | None) -> None:
+    world.kept["expectations"] = Expectations(must_abandon=frozenset({KEY}), has_faults=False)
+    world.one("batches", id=BATCH).update({"status": "ABANDONED", **changes})
+    assert [each.summary for each in accounting.check(world.evidence())] == ([problem] if problem else [])
+
+
+def test_an_abandoned_batch_that_is_still_imported_has_no_end_yet(world: World) -> None:
+    world.kept["expectations"] = Expectations(must_abandon=frozenset({KEY}), has_faults=False)
+    world.one("batches", id=BATCH).update(status="ABANDONED", finished_ms=None, done_count=1)
+    world.one("chunks", id=2).update(status="PENDING", finished_ms=None)
+    world.rows["records"] = [each for each in world.rows["records"] if each["chunk_id"] != 2]
+    assert accounting.check(world.evidence()) == ()

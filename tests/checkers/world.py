@@ -99,7 +99,7 @@ class World:
         self.add("anchors", device_id=user_id, type=type_, value=f"{key}/end", batch=batch)
         self.add(
             "anchor_moves", id=len(self.rows["anchor_moves"]) + 1, device_id=user_id, type=type_, from_value=None,
-            to_value=f"{key}/end", batch=batch,
+            to_value=f"{key}/end", batch=batch, moved_ms=STARTED_MS + 5000,
         )  # fmt: skip
 
     def _add_chunk(self, user_id: int, type_: str, key: str, batch: str, idx: int) -> None:
