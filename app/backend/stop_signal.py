@@ -6,6 +6,10 @@ other, until SIGKILL: about one stop in thirty under a stream of small tasks. He
 wakes the loop through a pipe. As the loop goes on during the soft window, it also sees tasks end, acks them, and ends
 the window as soon as nothing runs.
 
+Warm shutdown likewise: Celery leaves the loop at once and forgets jobs that a child has been given but has not yet
+confirmed. The child runs such a job, waits half a minute for its result to be read, and the message is not acked. So
+the loop goes on until nothing runs; only then does Celery's own warm shutdown begin.
+
 Outside the loop (starting, connecting, reconnecting) no job is being written, and the signal is obeyed at once.
 """
 
@@ -56,6 +60,7 @@ class StopSignal:
         self._phase = Phase.RUNNING
         self._is_looping = False
         self._noted: list[int] = []
+        self._warm_signal: int | None = None
         self._deadline_s = 0.0
         self._celerys: dict[int, Any] = {}
         self._read_fd, self._write_fd = os.pipe()
@@ -81,6 +86,7 @@ class StopSignal:
     def loop_ended(self) -> None:
         """The loop is over, told to or by an error; a stop that is under way is completed without it."""
         self._is_looping = False
+        self._end_warmly()
         if self._phase is Phase.SOFT:
             # Without the loop nobody sees the tasks end, so the window is waited out.
             while self._unfinished() and monotonic_s() < self._deadline_s:
@@ -129,9 +135,10 @@ class StopSignal:
             self._begin_window(number)
         elif self._phase is Phase.RUNNING:
             self._phase = Phase.WARM
+            self._warm_signal = number
             self._log(number, "finishes its tasks, then stops")
             atexit.register(self._end)
-            self._celerys[number](number, None)
+            self._await_tasks()
 
     def _obey_at_once(self, number: int, frame: FrameType | None) -> None:
         """Outside the loop; Celery's handlers wait out the window themselves when tasks run."""
@@ -160,20 +167,31 @@ class StopSignal:
         signals.worker_shutting_down.send(
             sender=self._worker.hostname, sig=signal.Signals(number).name, how="Cold", exitcode=0
         )
+        self._await_tasks()
+
+    def _await_tasks(self) -> None:
+        """Take no more, and go on with the loop until those that run have ended, or the window has."""
         if self._worker.consumer.task_consumer:
             self._worker.consumer.task_consumer.cancel()
         if self._unfinished():
-            self._worker.consumer.hub.timer.call_repeatedly(CHECK_EVERY_S, self._check_window)
+            self._worker.consumer.hub.timer.call_repeatedly(CHECK_EVERY_S, self._check_tasks)
         else:
-            self._cancel("nothing runs")
+            self._check_tasks()
 
-    def _check_window(self) -> None:
-        if self._phase is not Phase.SOFT:
-            return
-        if not self._unfinished():
+    def _check_tasks(self) -> None:
+        is_done = not self._unfinished()
+        if self._phase is Phase.WARM and is_done:
+            self._end_warmly()
+        elif self._phase is Phase.SOFT and is_done:
             self._cancel("its tasks are done")
-        elif monotonic_s() >= self._deadline_s:
+        elif self._phase is Phase.SOFT and monotonic_s() >= self._deadline_s:
             self._cancel("the window is over")
+
+    def _end_warmly(self) -> None:
+        """Celery's own warm shutdown, if one is due: it leaves the loop at its next turn."""
+        number, self._warm_signal = self._warm_signal, None
+        if number is not None and self._phase is Phase.WARM:
+            self._celerys[number](number, None)
 
     def _cancel(self, why: str) -> None:
         """The rest of Celery's cold shutdown: unfinished messages go back to the queue."""

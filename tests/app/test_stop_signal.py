@@ -35,14 +35,24 @@ def await_start(marks: Path, *, by: Service) -> None:
     wait_until(lambda: "start" in lines(marks), what="the task runs", log=by.log)
 
 
-def test_signal_between_header_and_body_of_a_job_does_not_hang(tmp_path: Path, marks: Path) -> None:
+@pytest.mark.parametrize("remap", ["SIGQUIT", ""], ids=["soft", "warm"])
+def test_a_job_that_is_being_written_when_the_signal_comes_is_done_and_acked(
+    tmp_path: Path, marks: Path, broker: redis.Redis, remap: str
+) -> None:
     armed = tmp_path / "armed"
-    with worker(name="w", directory=tmp_path, module="tests.app.worker_stopped_midwrite", ARMED=str(armed)) as stopped:
+    with worker(
+        name="w",
+        directory=tmp_path,
+        module="tests.app.worker_stopped_midwrite",
+        ARMED=str(armed),
+        REMAP_SIGTERM=remap,
+    ) as stopped:
         armed.touch()
         send("tests.note", "done")
         status, _ = stopped.await_end()
     assert status == 0
     assert marks.read_text() == "done\n"
+    assert (broker.llen("default"), broker.hlen("unacked")) == (0, 0)
 
 
 def test_celerys_own_handlers_hang_at_that_very_point(tmp_path: Path, marks: Path) -> None:
