@@ -121,7 +121,6 @@ def test_a_signal_reaches_the_whole_group(stack: Stack) -> None:
 
 def test_a_signal_reaches_one_pool_child(stack: Stack) -> None:
     main, *children = stack.processes("worker-1")
-    started = (main.pid, main.started_ticks)
     victim = children[-1].pid
     stack.signal_process("worker-1", victim, signal.SIGKILL)
     wait_for(
@@ -301,6 +300,7 @@ def test_changed_environment_is_one_services_from_its_next_start_on(stack: Stack
 def test_the_kernel_ends_the_process_that_is_chosen_when_memory_runs_out(stack: Stack) -> None:
     main, *children = stack.processes("worker-1")
     started = (main.pid, main.started_ticks)
+    started = (main.pid, main.started_ticks)
     victim = children[-1].pid
     if stack.driver != "containers":
         with pytest.raises(MissingCapability, match="no memory limit of its own"):
@@ -312,7 +312,7 @@ def test_the_kernel_ends_the_process_that_is_chosen_when_memory_runs_out(stack: 
     stack.exhaust_memory("worker-1", victim=victim)
     assert stack.oom_kills("worker-1") == 1
     wait_for(lambda: victim not in pids(stack, "worker-1"), awaiting="the victim's end", timeout_s=PATIENCE_S)
-    survivor = stack.processes("worker-1")[0]
+    survivor, *_ = stack.processes("worker-1")
     assert (survivor.pid, survivor.started_ticks) == started
     stack.exhaust_memory("worker-1", victim=main.pid)
     ended = stack.exit_of("worker-1", timeout_s=PATIENCE_S)

@@ -23,9 +23,12 @@ FLAGS = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Headless Chromium from PATH, with a user data directory of its own that goes when it ends."""
+    """Headless Chromium from PATH, with a user data directory of its own that goes when it ends.
+
+    Not for longer than a file: Playwright leaves an event loop running in this thread, and Django refuses to work in one.
+    """
     executable = find_browser()
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=executable, headless=True, args=list(FLAGS))
