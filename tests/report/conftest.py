@@ -27,7 +27,7 @@ FLAGS = (
 def browser() -> Iterator[Browser]:
     """Headless Chromium from PATH, with a user data directory of its own that goes when it ends.
 
-    Not for longer than a file: Playwright leaves an event loop running in this thread, and Django refuses to work in one.
+    Not for longer than a file: Playwright leaves an event loop running in this thread, in which Django refuses to work.
     """
     executable = find_browser()
     with sync_playwright() as playwright:
