@@ -16,6 +16,8 @@ from harness.drivers.container_replica import ContainerReplica
 from harness.errors import DriverError
 
 HIGHEST_SCORE: Final = 1000
+NEXT_SCORE: Final = 900
+"""Of the filling itself: while the victim is still dying the kernel may choose again."""
 ROOM_BYTES: Final = 64 << 20
 STEP_BYTES: Final = 4 << 20
 KILLED: Final = 137
@@ -25,6 +27,7 @@ _FILL: Final = f"""
 import pathlib, sys
 victim = pathlib.Path("/proc", sys.argv[1])
 (victim / "oom_score_adj").write_text("{HIGHEST_SCORE}")
+pathlib.Path("/proc/self/oom_score_adj").write_text("{NEXT_SCORE}")
 def lives():
     try:
         return (victim / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
@@ -44,7 +47,7 @@ def exhaust(replica: ContainerReplica, victim: int) -> None:
     container = replica.container
     before = container.attrs["HostConfig"]
     limit = int(replica.inside("sh", "-c", _USED)) + ROOM_BYTES
-    container.update(mem_limit=limit, memswap_limit=limit)
+    _limit(replica, memory=limit, with_swap=limit)
     try:
         code, output = container.exec_run(["python", "-I", "-S", "-c", _FILL, str(victim)])
     except APIError as error:
@@ -52,9 +55,19 @@ def exhaust(replica: ContainerReplica, victim: int) -> None:
             raise
         return  # With its main process the container has ended, and the filling with it.
     finally:
-        container.update(mem_limit=before["Memory"], memswap_limit=before["MemorySwap"])
+        _limit(replica, memory=before["Memory"], with_swap=before["MemorySwap"])
     if code not in (0, KILLED, None):
         raise DriverError(f"{replica.name}: its memory could not be used up ({code}): {output!r}")
+
+
+def _limit(replica: ContainerReplica, *, memory: int, with_swap: int) -> None:
+    try:
+        replica.container.update(mem_limit=memory, memswap_limit=with_swap)
+    except APIError:
+        if replica.exit(timeout_s=END_KNOWN_S) is None:
+            raise
+        # The engine had not known yet that it has ended.
+        replica.container.update(mem_limit=memory, memswap_limit=with_swap)
 
 
 def oom_kills(replica: ContainerReplica) -> int:

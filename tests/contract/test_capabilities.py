@@ -310,7 +310,7 @@ def test_the_kernel_ends_the_process_that_is_chosen_when_memory_runs_out(stack: 
         return
     assert stack.oom_kills("worker-1") == 0
     stack.exhaust_memory("worker-1", victim=victim)
-    assert stack.oom_kills("worker-1") == 1
+    assert stack.oom_kills("worker-1") >= 1  # one more when what filled the memory went with it
     wait_for(lambda: victim not in pids(stack, "worker-1"), awaiting="the victim's end", timeout_s=PATIENCE_S)
     survivor, *_ = stack.processes("worker-1")
     assert (survivor.pid, survivor.started_ticks) == started
