@@ -20,7 +20,7 @@ from harness.tripwire import Parked, Point
 FREED = ("claim_taken_over", "chunk_released", "chunk_started")
 """What shows that a claim is free: that it was taken over or given back, or else that another had it."""
 FREED_SHARE = 1 / 8
-"""Of the control's time; half of it would be the claim timeout on this machine."""
+"""Of the control's time; half of it can be as long as the claim timeout."""
 
 
 def expect_freed(x: Experiment, parked: Parked) -> None:

@@ -74,7 +74,6 @@ class Expectations:
     is_control: bool = False
     has_faults: bool = True
     least_acknowledged: int = 1
-    max_dispatches_per_chunk: int | None = None
     reminder_late_s: float = 10.0
     tick_slack_s: float = 10.0
     request_bound_s: float = 15.0

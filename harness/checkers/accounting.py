@@ -30,7 +30,7 @@ FROM batches b LEFT JOIN chunks c ON c.batch = b.id GROUP BY ALL ORDER BY b.id
 _CHUNKS = """
 SELECT c.batch, b.batch_key, c.idx, c.status, c.sample_count, s.sent, c.imported_count, c.duplicate_count,
        c.rejected_count, coalesce(r.records, 0), coalesce(j.rejected, 0), c.executions, c.is_claimed,
-       c.finished_ms IS NOT NULL, c.has_raw, c.dispatch_count, c.data_attempts, c.interruptions, c.infra_attempts
+       c.finished_ms IS NOT NULL, c.has_raw, c.data_attempts, c.interruptions, c.infra_attempts
 FROM chunks c JOIN batches b ON b.id = c.batch
 LEFT JOIN (SELECT batch_key, idx, count(*) AS sent FROM samples GROUP BY batch_key, idx) s
        ON s.batch_key = b.batch_key AND s.idx = c.idx
@@ -99,7 +99,7 @@ def _allowed_states(*, chunks: int, rows_: int, done: int, ended: int) -> set[st
 
 def _chunk_problems(evidence: Evidence, row: tuple[Any, ...]) -> list[_Found]:
     (batch, key, idx, status, count, sent, imported, duplicate, rejected, records, rejects, executions, is_claimed,
-     has_end, has_raw, dispatches, data_attempts, interruptions, infra_attempts) = row  # fmt: skip
+     has_end, has_raw, data_attempts, interruptions, infra_attempts) = row  # fmt: skip
     expected = evidence.expectations
     problems = []
     if sent is not None and sent != count:
@@ -133,8 +133,5 @@ def _chunk_problems(evidence: Evidence, row: tuple[Any, ...]) -> list[_Found]:
     wanted = expected.executions.get((key, idx))
     if wanted is not None and executions != wanted:
         problems.append(f"ran {executions} times; {wanted} expected")
-    limit = expected.max_dispatches_per_chunk
-    if limit is not None and dispatches > limit:
-        problems.append(f"was dispatched {dispatches} times; at most {limit} expected")
     ids = {"batch": batch, "batch_key": key, "chunk": idx}
     return [(f"chunk {idx} of batch {batch} {problem}", ids) for problem in problems]

@@ -214,7 +214,7 @@ class ContainerReplica:
 
     @staticmethod
     def _is_running(container: Container) -> bool:
-        """Asked many times a second, and a look at the process table costs a hundredth of asking the engine."""
+        """Asked many times a second: to ask the engine each time was a third of what the lab itself computes."""
         if is_in_sight(container):
             return True
         container.reload()
