@@ -83,7 +83,7 @@ def _expectations(x: Experiment) -> Expectations:
         least_acknowledged=x.plan.samples() if x.has_worked else 0,
         reminder_late_s=REMINDER_SLACK_S + takeover_s(x.times, x.row.recovery) + pace_s,
         tick_slack_s=tick_report_s(x.times) * x.crowding(),
-        request_bound_s=_request_bound_s(x),
+        request_bound_s=request_bound_s(x),
         unacked_bound_s=x.times.visibility_timeout_s + REDELIVERY_CADENCE_S,
     )
 
@@ -98,7 +98,7 @@ def _exits_at_the_end(x: Experiment) -> list[ReplicaExit]:
     ]
 
 
-def _request_bound_s(x: Experiment) -> float:
+def request_bound_s(x: Experiment) -> float:
     """What the row demands, on a machine as crowded as this is now; without a demand, the phones' own patience."""
     patience_s = x.habits.request_timeout_s
     if x.request_bound_s is None:

@@ -154,3 +154,18 @@ def test_signal_while_the_broker_is_away_is_obeyed_at_once(tmp_path: Path, marks
             os.kill(pid, signal.SIGCONT)
     assert status == 0
     assert marks.read_text().splitlines()[1:] == ["cut short by SystemExit"]
+
+
+def test_a_warm_stop_that_loses_the_broker_takes_no_more(tmp_path: Path, marks: Path, broker: redis.Redis) -> None:
+    with worker(name="w", directory=tmp_path, REMAP_SIGTERM="") as busy:
+        send("tests.hold", str(tmp_path / "release"))
+        await_start(marks, by=busy)
+        busy.send(signal.SIGTERM)
+        busy.await_event("stop_requested")
+        broker.client_kill_filter(_type="normal", skipme=True)
+        busy.await_text("Warm shutdown")
+        send("tests.note", "later")
+        (tmp_path / "release").touch()
+        status, _ = busy.await_end()
+    assert status == 0
+    assert lines(marks) == ["start", "end"]
