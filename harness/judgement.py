@@ -19,8 +19,6 @@ from harness.steady import glance
 from harness.times import REDELIVERY_CADENCE_S, Recovery, takeover_s, tick_report_s
 
 REMINDER_SLACK_S = 10.0
-PATIENCE_SHARE = 0.85
-"""A request that its phone had to give up is unbounded, however crowded the machine."""
 
 
 def judge_run(x: Experiment) -> Findings:
@@ -83,7 +81,7 @@ def _expectations(x: Experiment) -> Expectations:
         least_acknowledged=x.plan.samples() if x.has_worked else 0,
         reminder_late_s=REMINDER_SLACK_S + takeover_s(x.times, x.row.recovery) + pace_s,
         tick_slack_s=tick_report_s(x.times) * x.crowding(),
-        request_bound_s=request_bound_s(x),
+        request_bound_s=x.request_bound_s if x.request_bound_s is not None else x.habits.request_timeout_s,
         unacked_bound_s=x.times.visibility_timeout_s + REDELIVERY_CADENCE_S,
     )
 
@@ -96,11 +94,3 @@ def _exits_at_the_end(x: Experiment) -> list[ReplicaExit]:
         for replica in x.stack.replicas()
         if not x.stack.processes(replica) and (end := x.stack.exit_of(replica)) is not None
     ]
-
-
-def request_bound_s(x: Experiment) -> float:
-    """What the row demands, on a machine as crowded as this is now; without a demand, the phones' own patience."""
-    patience_s = x.habits.request_timeout_s
-    if x.request_bound_s is None:
-        return patience_s
-    return min(x.request_bound_s * x.crowding(), PATIENCE_SHARE * patience_s)

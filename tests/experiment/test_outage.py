@@ -1,4 +1,4 @@
-"""What an experiment works out about time: how long a store was away, and what a request may take."""
+"""What an experiment works out about time: how long a store was away."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any, cast
 import pytest
 
 from harness.experiment import Experiment
-from harness.judgement import PATIENCE_SHARE, request_bound_s
 from harness.receipt import Injected
 from harness.times import Recovery
 
@@ -36,19 +35,3 @@ def lasted(*seconds: float | None) -> tuple[Injected, ...]:
 def test_outage(recovery: Recovery, faults: tuple[Injected, ...], expected_s: float) -> None:
     x: Any = SimpleNamespace(row=SimpleNamespace(recovery=recovery), harm=SimpleNamespace(injected=lambda: faults))
     assert cast(property, Experiment.outage_s).fget(x) == expected_s  # type: ignore[misc]
-
-
-@pytest.mark.parametrize(
-    ("demanded_s", "crowding", "expected_s"),
-    [
-        pytest.param(None, 5.0, 15.0, id="nothing demanded: the phones' patience"),
-        pytest.param(9.0, 1.0, 9.0, id="as demanded"),
-        pytest.param(9.0, 1.2, 10.8, id="on a crowded machine"),
-        pytest.param(9.0, 8.0, PATIENCE_SHARE * 15.0, id="never a request that its phone gave up"),
-    ],
-)
-def test_request_bound(demanded_s: float | None, crowding: float, expected_s: float) -> None:
-    x: Any = SimpleNamespace(
-        habits=SimpleNamespace(request_timeout_s=15.0), request_bound_s=demanded_s, crowding=lambda: crowding
-    )
-    assert request_bound_s(x) == pytest.approx(expected_s)
