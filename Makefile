@@ -19,7 +19,9 @@ PYTHON ?= python3
 # Where a shell forbids it, every start of the lab would compile all of its own modules again: 0.6 s of a processor.
 unexport PYTHONDONTWRITEBYTECODE
 
-options = --driver $(DRIVER) --seed $(SEED) $(if $(IDS),--ids '$(IDS)') $(if $(K),--keyword '$(K)') \
+# Free text reaches the commands as the shell's variables, so that a quote in it is a quote.
+export IDS K PATCH FAULT TARGET
+options = --driver $(DRIVER) --seed $(SEED) $(if $(IDS),--ids "$$IDS") $(if $(K),--keyword "$$K") \
   $(if $(TIER),--tier $(TIER)) $(if $(REQUIRE),--require) $(if $(LANES),--lanes $(LANES))
 
 # The type checker's Django plugin loads the app's settings, which refuse to load without these; nothing connects.
@@ -43,17 +45,17 @@ $(READY): requirements-lab.lock pyproject.toml
 
 .PHONY: chaos
 chaos: $(READY) ## prove it: run the scenarios [DRIVER=auto|containers|processes IDS='W1 W2' K=… TIER=fast|core|rest SEED=n PATCH=file.diff REQUIRE=1 LANES=n SMALL=1]
-	@$(LAB) chaos $(options) $(if $(SMALL),--small) $(if $(PATCH),--patch '$(PATCH)')
+	@$(LAB) chaos $(options) $(if $(SMALL),--small) $(if $(PATCH),--patch "$$PATCH")
 
 .PHONY: load
-load: $(READY) ## load it with backfilling phones [USERS=60 RATE=0.5 RUN_TIME=30 SHAPE=steady|ramp|spike|soak FAULT=W6 PLANTED=no_sweeper PROCESSES=1 TARGET=url UI=1 DRIVER SEED]
+load: $(READY) ## load it with backfilling phones [USERS=n RATE=0.5 RUN_TIME=30 SHAPE=steady|ramp|spike|soak FAULT=W6 PLANTED=no_sweeper PROCESSES=1 TARGET=url UI=1 DRIVER SEED]
 	@$(LAB) load --driver $(DRIVER) --seed $(SEED) $(if $(USERS),--users $(USERS)) $(if $(RATE),--rate $(RATE)) \
-	  $(if $(RUN_TIME),--run-time $(RUN_TIME)) $(if $(SHAPE),--shape $(SHAPE)) $(if $(FAULT),--fault '$(FAULT)') \
+	  $(if $(RUN_TIME),--run-time $(RUN_TIME)) $(if $(SHAPE),--shape $(SHAPE)) $(if $(FAULT),--fault "$$FAULT") \
 	  $(if $(PLANTED),--planted $(PLANTED)) $(if $(PROCESSES),--processes $(PROCESSES)) \
-	  $(if $(TARGET),--target '$(TARGET)') $(if $(UI),--ui)
+	  $(if $(TARGET),--target "$$TARGET") $(if $(UI),--ui)
 
 .PHONY: defects
-defects: $(READY) ## prove that it can tell: run the planted defects with and without their fault [DRIVER IDS SEED LANES]
+defects: $(READY) ## prove that it can tell: run the planted defects with and without their fault [DRIVER IDS K TIER SEED REQUIRE=1 LANES]
 	@$(LAB) defects $(options)
 
 .PHONY: doctor
@@ -81,8 +83,8 @@ test-stack: $(READY) ## the tests that start whole stacks, on each driver that w
 	@REQUIRE=$(REQUIRE) $(PYTEST) -m stack
 
 .PHONY: bench
-bench: $(READY) ## measure: import and accept path, growth to 10 M records, the lab's own check [QUICK=1 a rehearsal]
-	@$(VENV)/bin/python -m harness.bench.run $(if $(QUICK),--quick)
+bench: $(READY) ## measure: import and accept path, growth to 10 M records, the lab's own check [DRIVER QUICK=1 a rehearsal]
+	@$(VENV)/bin/python -m harness.bench.run --driver $(DRIVER) $(if $(QUICK),--quick)
 	@$(VENV)/bin/python -m harness.bench.capacity
 
 .PHONY: bench-lab

@@ -47,13 +47,22 @@ def gravity(kind: str) -> tuple[int, str]:
     return (GRAVITY.index(Kind(kind)) if kind in GRAVITY else len(GRAVITY), kind)
 
 
+MORE: Final = "more"
+
+
 @dataclass(frozen=True, slots=True)
 class Anomaly:
     """One counter-example: what is wrong, about what, in words a reader understands without the code.
 
-    `ids` name the thing (sample, user, batch, chunk, reminder, tick, service …): strings only.
+    `ids` name the thing (sample, user, batch, chunk, reminder, tick, service …): strings only. One with the id MORE
+    stands for so many that are not named.
     """
 
     kind: Kind
     summary: str
     ids: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def number(self) -> int:
+        """For how many it stands."""
+        return int(self.ids.get(MORE, 1))

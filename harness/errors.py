@@ -3,7 +3,8 @@
 LabError                       the lab itself failed: exit 3
 ├── WaitTimeout                something awaited did not come in time
 ├── DriverError                a stack could not be started, told or read
-│   └── MissingCapability      this machine or driver cannot do what a scenario asks
+│   ├── MissingCapability      this machine or driver cannot do what a scenario asks
+│   └── StartFailed            a replica of the app, or its migrate step, was started and came to nothing: an anomaly
 ├── HealFailed                 a fault could not be undone: the run ends
 └── Inconclusive               nothing can be said about the system under test: exit 2
 """
@@ -32,6 +33,16 @@ class DriverError(LabError):
 
 class MissingCapability(DriverError):
     """This machine or driver cannot do what a scenario asks; the message says what is missing and how to get it."""
+
+
+class StartFailed(DriverError):
+    """A replica of the app, or its migrate step, was started and came to nothing: what the app does, not the lab."""
+
+    def __init__(self, message: str, *, replica: str, exit_code: int | None) -> None:
+        """`exit_code` is None when it still runs and is not what it should be in time."""
+        self.replica = replica
+        self.exit_code = exit_code
+        super().__init__(message)
 
 
 class HealFailed(LabError):

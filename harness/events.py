@@ -1,4 +1,4 @@
-"""What a run tells whoever watches it: small facts, in order, those of one scenario one at a time (harness/phases.py).
+"""What a run tells whoever watches it: small facts, in order, those of one scenario one at a time.
 
 A listener must not raise and must not block: it sits in the path of every scenario.
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 
@@ -25,7 +25,6 @@ class Injected:
     bitten_at: datetime | None = None
     healed_at: datetime | None = None
     receipt: Receipt | None = None
-    details: dict[str, str] = field(default_factory=dict)
 
     def label(self) -> str:
         """As a person names it: `kill_worker(worker-1)`."""

@@ -1,4 +1,4 @@
-"""run.json: what a run says to machines. `docs/run-json.md` describes it; `RUN_SCHEMA` there holds every run to it."""
+"""run.json: what a run says to machines. `docs/run-json.md` describes it; a test holds every run to it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import orjson
 
-from harness.anomaly import Anomaly, gravity
+from harness.anomaly import MORE, Anomaly, gravity
 from harness.clock import utc_now
 from harness.receipt import Injected
 from harness.redaction import redact
-from harness.row import Row
+from harness.rows.row import Row
 from harness.verdict import ExitCode, Verdict, verdict_of
 
 SCHEMA: Final = 1
@@ -61,9 +61,11 @@ class ScenarioRecord:
         return self.row.label() + planted
 
     def is_as_expected(self) -> bool:
-        """Whether it ended as declared: VALID, or INVALID with (at least) the declared anomaly."""
+        """Whether it ended as declared: VALID, or INVALID with (at least) the declared anomaly; or was skipped."""
+        if self.verdict is Verdict.SKIPPED:
+            return True
         if self.expected == Verdict.VALID:
-            return self.verdict in (Verdict.VALID, Verdict.SKIPPED)
+            return self.verdict is Verdict.VALID
         return self.verdict is Verdict.INVALID and self.expected in {each.kind.value for each in self.anomalies}
 
     def gravest(self) -> Anomaly | None:
@@ -82,7 +84,7 @@ class ScenarioRecord:
         return {
             "id": self.row.id,
             "variant": self.row.variant,
-            "title": self.row.title,
+            "title": redact(self.row.title),
             "test": self.test,
             "planted": self.planted,
             "faulted": self.faulted,
@@ -102,7 +104,7 @@ class ScenarioRecord:
             "recovery_s": {name: round(value, 3) for name, value in self.recovery_s.items()},
             "times": dict(self.times),
             "directory": self.directory,
-            "replay": self.replay,
+            "replay": redact(self.replay),
         }
 
 
@@ -191,7 +193,6 @@ def _fault_json(fault: Injected) -> dict[str, Any]:
             "before": redact(receipt.before) if receipt else None,
             "after": redact(receipt.after) if receipt else None,
         },
-        "details": {name: redact(value) for name, value in fault.details.items()},
     }
 
 
@@ -199,8 +200,8 @@ def _anomalies_json(anomalies: Sequence[Anomaly]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for each in anomalies:
         entry = found.setdefault(each.kind.value, {"count": 0, "first": []})
-        entry["count"] += 1
-        if len(entry["first"]) < FIRST:
+        entry["count"] += each.number
+        if len(entry["first"]) < FIRST and MORE not in each.ids:
             entry["first"].append({"summary": redact(each.summary), "ids": dict(each.ids)})
     return found
 

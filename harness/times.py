@@ -113,7 +113,7 @@ def order_problems(times: Times, *, hold_s: float = 0.0) -> tuple[str, ...]:
 class Pace:
     """What the control of this run needed: seconds of work and of quiescing for so many acknowledged samples.
 
-    `stretch` is how crowded the machine was meanwhile (harness/contention.py).
+    `stretch` is how crowded the machine was meanwhile (harness/experiment/contention.py).
     """
 
     work_s: float
@@ -138,6 +138,11 @@ class Pace:
     def crowding(self, stretch: float) -> float:
         """How many times more crowded the machine is than it was during the control; between 1 and MOST_CROWDING."""
         return min(MOST_CROWDING, max(1.0, stretch / self.stretch))
+
+
+def crowding_of(pace: Pace | None, stretch: float) -> float:
+    """How crowded the machine is, compared with the control; before there was one, with an idle machine."""
+    return (pace or Pace(work_s=0.0, quiesce_s=0.0, samples=0)).crowding(stretch)
 
 
 def takeover_s(times: Times, recovery: Recovery) -> float:
@@ -203,4 +208,9 @@ def _parsed(field_name: str, text: str) -> float | tuple[float, ...]:
     return float(text)
 
 
-LAB_ENV: Final[Mapping[str, str]] = {**LAB.as_env(), "REMAP_SIGTERM": "SIGQUIT"}
+# All phones of a lab have one address, where in the world each has its own.
+LAB_ENV: Final[Mapping[str, str]] = {
+    **LAB.as_env(),
+    "REMAP_SIGTERM": "SIGQUIT",
+    "ADDRESS_LIMIT_PER_MINUTE": "60000",
+}

@@ -1,7 +1,7 @@
 """Witnesses: evidence from outside the app that something happened.
 
-`Monitor` listens to every command that Redis is given. `Claims` reads the history that chunk rows keep. A witness that
-saw nothing makes a run INCONCLUSIVE, never a pass.
+`Monitor` listens to every command that Redis is given. `claim_history` reads what chunk rows keep of their holders. A
+witness that saw nothing makes a run INCONCLUSIVE, never a pass.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -73,10 +74,8 @@ class Monitor:
         """Stop listening. Idempotent."""
         self._ended.set()
         if self._socket is not None:
-            try:
+            with suppress(OSError):  # it may have ended by itself
                 self._socket.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                self._listening.clear()
         self._thread.join(5.0)
 
     def _listen(self) -> None:

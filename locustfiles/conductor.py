@@ -37,18 +37,21 @@ class Conductor(User):
         try:
             for _ in booth.prepare():
                 gevent.sleep(0)
-            booth.begin()
-            for arrival in booth.arrivals:
-                if not booth.wait_for(arrival):
-                    break
-                (user,) = runner.spawn_users({KINDS[arrival.visitor]: 1})
-                booth.let_in()
-                user.visit.set(Visit(booth, arrival))
-            booth.drain()
+            if booth.begin():
+                self._let_in(booth)
+                booth.drain()
         finally:
             booth.close()
             runner.send_message(OVER)
         raise StopUser
+
+    def _let_in(self, booth: Booth) -> None:
+        for arrival in booth.arrivals:
+            if not booth.wait_for(arrival):
+                return
+            (user,) = self.environment.runner.spawn_users({KINDS[arrival.visitor]: 1})
+            booth.let_in()
+            user.visit.set(Visit(booth, arrival))
 
     def _meter(self, group: str, name: str, *, took_s: float, problem: str | None = None) -> None:
         self.environment.events.request.fire(

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from locust import LoadTestShape, User, events
+from locust import LoadTestShape, User, events, runners
 from locust.env import Environment
 from locust.html import get_html_report
 from locust.runners import WorkerRunner
@@ -17,6 +17,8 @@ from locustfiles.conductor import OVER, Conductor
 
 PREPARE_S_PER_SAMPLE = 0.001
 PREPARE_S = 60.0
+SILENT_S = 60
+"""So long may a worker be silent, since it says nothing while it makes a person's plans; Locust's own limit is 3 s."""
 
 
 class UntilAllAreOver(LoadTestShape):
@@ -42,6 +44,7 @@ class UntilAllAreOver(LoadTestShape):
         runner = environment.runner
         if runner is not None and not isinstance(runner, WorkerRunner):
             runner.register_message(OVER, self._hear)
+            runners.HEARTBEAT_LIVENESS = SILENT_S
             environment.events.quitting.add_listener(write_page)
 
     def _hear(self, **_: Any) -> None:

@@ -6,15 +6,15 @@ from datetime import datetime
 from itertools import pairwise
 
 from harness.anomaly import Kind
-from harness.commit_wait import Standing
-from harness.demands import await_imports, expect_executions, expect_loud
-from harness.experiment import Experiment
+from harness.demands.demands import await_imports, expect_executions, expect_loud
+from harness.experiment.experiment import Experiment
 from harness.faults.commits import LoseCommitAnswer
 from harness.faults.process import KillReplica
 from harness.ledger import noted_ops
-from harness.row import row
+from harness.rows.row import row
 from harness.times import Recovery
-from harness.tripwire import Parked
+from harness.tripwires.commit_wait import Standing
+from harness.tripwires.tripwire import Parked
 from harness.witness import Monitor, claim_history
 from scenarios.defects import counted_apart, no_sweeper, upload_counted_apart
 

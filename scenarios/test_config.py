@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from harness.anomaly import Kind
-from harness.demands import expect_alarm_of_each, expect_healthy
+from harness.demands.demands import expect_alarm_of_each, expect_healthy
+from harness.demands.required import REQUIRED, expect_change_refused, expect_refusal
 from harness.drivers.protocol import StackSpec
-from harness.experiment import Experiment
+from harness.experiment.experiment import Experiment
 from harness.faults.config import ChangeEnv
-from harness.required import REQUIRED, expect_refusal
-from harness.row import Load, Tier, row
-from scenarios.defects import compass_everywhere, localhost_redis, no_import_checks, optional_app_env
+from harness.rows.row import Load, Tier, row
+from harness.times import LAB
+from scenarios.defects import (
+    compass_everywhere,
+    insecure_unchecked,
+    localhost_redis,
+    no_import_checks,
+    optional_app_env,
+    order_unchecked,
+)
 
 CODES_OF_MESSAGES = ("queue_without_consumer", "message_overdue")
 CODES = (*CODES_OF_MESSAGES, "import_overdue")
@@ -25,6 +33,15 @@ ELSEWHERE = StackSpec(
     }
 )
 """The worker's own command, with database and queues taken from variables that the row changes."""
+UNFIT = (
+    ("REDIS_URL", "  ", "with a blank REDIS_URL"),
+    ("DATABASE_URL", "somewhere", "with a malformed DATABASE_URL"),
+    ("LOCK_TIMEOUT_S", f"{LAB.claim_timeout_s:g}", "with a lock timeout beyond the transaction's"),
+)
+INSECURE = (
+    ("SECRET_KEY", "django-insecure-" + 64 * "0", "with a known SECRET_KEY in production"),
+    ("ALLOWED_HOSTS", "*", "for any host in production"),
+)
 COMPASS = StackSpec(env={"COMPASS_ENABLED": "true", "COMPASS_DB_USER": "legacy"})
 
 
@@ -44,6 +61,29 @@ def test_c1_required_variable_missing(x: Experiment) -> None:
     x.await_uploads()
     for variable in REQUIRED[service]:
         expect_refusal(x, replica=x.stack.replicas(service)[-1], without=variable)
+
+
+@row("C2", title="a variable blank, malformed, or out of the order of times", load=FEW,
+     defects=(order_unchecked.DEFECT.expecting(Kind.NOT_REFUSED),))  # fmt: skip
+def test_c2_variable_unfit(x: Experiment) -> None:
+    """The service exits 78, and one message names the variable and the service."""
+    x.work()
+    x.await_uploads()
+    replica = x.stack.replicas("worker")[-1]
+    for variable, value, words in UNFIT:
+        expect_change_refused(x, replica=replica, changes={variable: value}, named=variable, words=words)
+
+
+@row("C7", title="settings that are fit for development only, in production", load=FEW,
+     defects=(insecure_unchecked.DEFECT.expecting(Kind.NOT_REFUSED),))  # fmt: skip
+def test_c7_insecure_in_production(x: Experiment) -> None:
+    """The service exits 78, and one message names the variable and the service."""
+    x.work()
+    x.await_uploads()
+    replica = x.stack.replicas("api")[-1]
+    for variable, value, words in INSECURE:
+        changes = {"APP_ENV": "prod", variable: value}
+        expect_change_refused(x, replica=replica, changes=changes, named=variable, words=words)
 
 
 @row("C3", title="a legacy variable that only the API has", tier=Tier.CORE, load=FEW, spec=COMPASS,

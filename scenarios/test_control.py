@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from harness.experiment import Experiment
-from harness.row import CONTROL, Tier, row
+from harness.experiment.experiment import Experiment
+from harness.rows.row import CONTROL, Tier, row
 
 
 @row(CONTROL, title="no fault at all", tier=Tier.FAST)

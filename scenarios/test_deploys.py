@@ -8,11 +8,11 @@ from typing import Any
 
 from harness.anomaly import Kind
 from harness.errors import Inconclusive, WaitTimeout
-from harness.experiment import Experiment
+from harness.experiment.experiment import Experiment
 from harness.faults.process import StopReplica
 from harness.ledger import noted_ops
 from harness.receipt import Injected
-from harness.row import row
+from harness.rows.row import row
 from harness.times import LAB, Recovery
 from scenarios.defects import early_ack
 

@@ -2,25 +2,100 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+import httpx
+
 from harness.anomaly import Kind
-from harness.demands import expect_alarm, expect_loud
-from harness.experiment import Experiment
-from harness.faults.gateway import HarmGateway
-from harness.row import Load, row
-from scenarios.defects import refused_is_sent
+from harness.demands.demands import await_state, expect_alarm, expect_loud
+from harness.demands.giving_up import redrive
+from harness.drivers.protocol import StackSpec
+from harness.experiment.experiment import Experiment
+from harness.faults.gateway import TIMEOUT_S, HarmGateway
+from harness.faults.redelivery import RedeliverReminder
+from harness.rows.row import Load, row
+from harness.tls import trusted
+from scenarios.defects import busy_gives_up, refusal_retried, refused_is_sent, reminder_claim_shared
 
 FEW = Load(phones=4, samples=1_600, planted_phones=4, planted_samples=1_600)
+BAD_REQUEST = 400
+TOO_MANY_REQUESTS = 429
+SLOW_S = 1.5
+PATIENT = StackSpec(env={"CLAIM_TIMEOUT_S": "18"})
+"""A fifth of it is what the app grants the gateway, well above SLOW_S."""
 
 
 @row("E1", variant="refused", title="the reminder gateway answers 503 while reminders are due", load=FEW,
      defects=(refused_is_sent.DEFECT.expecting(Kind.MISSED_EFFECT),))  # fmt: skip
+@row("E1", variant="busy", title="the reminder gateway answers 429 while reminders are due", load=FEW,
+     defects=(busy_gives_up.DEFECT.expecting(Kind.MISSED_EFFECT),))  # fmt: skip
 @row("E1", variant="cut", title="the reminder gateway reads the request and hangs up while reminders are due", load=FEW,
      defects=(refused_is_sent.DEFECT.expecting(Kind.MISSED_EFFECT),))  # fmt: skip
 def test_e1_gateway_refuses(x: Experiment) -> None:
     """Every reminder is accepted once, later; meanwhile it is loud that they are overdue."""
-    harmed = x.inject(HarmGateway(is_cutting=x.row.variant == "cut"), wait=False)
+    status = TOO_MANY_REQUESTS if x.row.variant == "busy" else 503
+    harmed = x.inject(HarmGateway(status=status, is_cutting=x.row.variant == "cut"), wait=False)
     expect_loud(x, "log:reminder_failed")
     x.work()
     x.await_bite(harmed)
     expect_alarm(x, "reminders_overdue")
     x.heal(harmed)
+
+
+@row("E1", variant="slow", title="the reminder gateway is slow, and a reminder is delivered twice meanwhile",
+     load=FEW, spec=PATIENT,
+     defects=(reminder_claim_shared.DEFECT.expecting(Kind.DUPLICATED),))  # fmt: skip
+def test_e1_delivered_twice_at_once(x: Experiment) -> None:
+    """Whoever sends a reminder has claimed it: the second delivery sends nothing."""
+    slow = x.inject(HarmGateway(delay_s=SLOW_S), wait=False)
+    x.work()
+    if slow is None:
+        return
+    again = RedeliverReminder()
+    await_state(x, lambda: again.is_possible(x.stack), awaiting="a reminder that is being sent")
+    x.inject(again)
+    x.await_bite(slow)
+    x.later.append(lambda: _see_sent_once(x))
+
+
+@row("E1", variant="never", title="the reminder gateway refuses what it is asked for good", load=FEW,
+     defects=(refusal_retried.DEFECT.expecting(Kind.WRONG_ACCOUNTING),))  # fmt: skip
+def test_e1_refused_for_good(x: Experiment) -> None:
+    """It is tried once, given up and loud; an operator who puts it back gets it sent."""
+    harmed = x.inject(HarmGateway(status=BAD_REQUEST), wait=False)
+    expect_loud(x, "log:reminder_failed")
+    x.work()
+    if harmed is None:
+        return
+    x.await_bite(harmed)
+    answered = "FROM reminders_delivery WHERE attempts > 0 AND claim_token IS NULL ORDER BY id LIMIT 1"
+    [(delivery,)] = await_state(x, lambda: x.sql(f"SELECT id {answered}"), awaiting="the answer to be noted")
+    x.hold(2 * x.times.reminder_interval_s)
+    tried = x.sql(f"SELECT status, attempts FROM reminders_delivery WHERE id = {delivery}")
+    x.expect(
+        tried == [("failed", 1)],
+        otherwise=Kind.WRONG_ACCOUNTING,
+        summary=f"a delivery that was refused for good is {tried} (status, attempts), expected failed and 1",
+        ids={"delivery": str(delivery)},
+    )
+    x.heal(harmed)
+    at_work = "SELECT 1 FROM reminders_delivery WHERE claim_token IS NOT NULL"
+    await_state(x, lambda: not x.sql(at_work), awaiting="the last answers to be noted")
+    letters = x.sql("SELECT id FROM healthkit_dead_letter WHERE redriven_at IS NULL ORDER BY id")
+    put_back = [letter for (letter,) in letters if redrive(x, kind="dead_letter", target=str(letter)) == 1]
+    x.witness("reminders that were put back by their dead letters", put_back)
+
+
+def _see_sent_once(x: Experiment) -> None:
+    """The gateway took every request, so none may come twice; but for one that the app says it could not send."""
+    answer = httpx.get(f"{x.stack.receiver_url().rstrip('/')}/received", timeout=TIMEOUT_S, verify=trusted())
+    times = Counter(str(each["key"]) for each in answer.raise_for_status().json())
+    failed = [line for each in x.stack.replicas("worker") for line in x.stack.logs(each) if "reminder_failed" in line]
+    x.witness("reminders that a slow gateway took", len(times))
+    for key, sent in times.items():
+        x.expect(
+            sent == 1 or any(key in line for line in failed),
+            otherwise=Kind.DUPLICATED,
+            summary=f"reminder {key} was sent {sent} times to a gateway that took each",
+            ids={"key": key},
+        )

@@ -5,19 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from itertools import pairwise
 
-from harness.aim import point_of, targets
 from harness.anomaly import Kind
-from harness.claims import lines_about
 from harness.clock import wait_for
-from harness.demands import expect_alarm, expect_loud
-from harness.drivers.env_block import OPERATOR_TOKEN
+from harness.demands.claims import lines_about
+from harness.demands.demands import expect_alarm, expect_loud
+from harness.demands.giving_up import redrive, refuse_sample
 from harness.errors import Inconclusive, WaitTimeout
-from harness.experiment import Experiment
-from harness.faults.database import RefuseSample
-from harness.harm import Live
-from harness.row import Load, row
+from harness.experiment.experiment import Experiment
+from harness.rows.row import Load, row
 from harness.times import LAB
-from harness.tripwire import Point
+from harness.tripwires.tripwire import Point
 from harness.witness import claim_history
 from scenarios.defects import data_errors_swallowed, redrive_only_noted
 
@@ -28,17 +25,16 @@ EXECUTIONS = 1 + len(LAB.chunk_retry_delays_s)
 @row(
     "W9",
     title="one chunk raises every time",
-    load=SOME,
     defects=(data_errors_swallowed.DEFECT.expecting(Kind.LOST),),
 )
 def test_w9_chunk_raises(x: Experiment) -> None:
     """Four executions, then FAILED and loud; every other chunk of its batch runs once. Re-driven, it is complete."""
-    point, refused = _refuse(x)
+    point, refused = refuse_sample(x)
     if refused is None:
         return
     _see_given_up(x, point)
     x.heal(refused)
-    _redrive(x, kind="chunk", target=f"{point.batch_id}:{point.chunk_index}")
+    redrive(x, kind="chunk", target=f"{point.batch_id}:{point.chunk_index}")
 
 
 @row(
@@ -49,7 +45,7 @@ def test_w9_chunk_raises(x: Experiment) -> None:
 )
 def test_a10_redriven_twice(x: Experiment) -> None:
     """It is put back once, has one effect, and every call leaves an audit row."""
-    point, refused = _refuse(x)
+    point, refused = refuse_sample(x)
     if refused is None:
         return
     _see_given_up(x, point)
@@ -60,8 +56,8 @@ def test_a10_redriven_twice(x: Experiment) -> None:
         f"WHERE c.batch_id = '{point.batch_id}' AND c.chunk_index = {point.chunk_index}"
     )
     x.witness("a dead letter of the chunk", letters)
-    counts = [_redrive(x, kind="chunk", target=target) for _ in range(2)]
-    counts += [_redrive(x, kind="dead_letter", target=str(letter)) for (letter,) in letters]
+    counts = [redrive(x, kind="chunk", target=target) for _ in range(2)]
+    counts += [redrive(x, kind="dead_letter", target=str(letter)) for (letter,) in letters]
     x.expect(
         counts == [1, 0, 0],
         otherwise=Kind.WRONG_ANSWER,
@@ -79,14 +75,6 @@ def test_a10_redriven_twice(x: Experiment) -> None:
         summary=f"{len(counts)} re-drives left the audit rows {audited}, told {counts}",
         ids={"batch": point.batch_id, "chunk": str(point.chunk_index)},
     )
-
-
-def _refuse(x: Experiment) -> tuple[Point, Live | None]:
-    """Begin, with one sample that Postgres will not take, and with it its chunk."""
-    aim = targets(x.fleet.plans, rng=x.rng)[0]
-    refused = x.inject(RefuseSample(str(aim.sample.uuid)))
-    x.work()
-    return point_of(x.stack.dsn(), aim), refused
 
 
 def _see_given_up(x: Experiment, point: Point) -> None:
@@ -143,7 +131,3 @@ def _see_waits(x: Experiment, point: Point) -> None:
         f"not before {', '.join(f'{each:g}' for each in delays_s)} s",
         ids={"batch": point.batch_id, "chunk": str(point.chunk_index)},
     )
-
-
-def _redrive(x: Experiment, *, kind: str, target: str) -> int | None:
-    return x.fleet.redrive(kind=kind, target=target, operator_token=OPERATOR_TOKEN)

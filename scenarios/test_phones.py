@@ -4,31 +4,44 @@ from __future__ import annotations
 
 from harness.anomaly import Kind
 from harness.clock import wait_for
+from harness.devices.generator import BatchPlan
+from harness.devices.runner import Fleet
 from harness.drivers.protocol import StackSpec
-from harness.errors import WaitTimeout
-from harness.experiment import Experiment
+from harness.errors import Inconclusive, WaitTimeout
+from harness.experiment.experiment import Experiment
+from harness.experiment.health import import_problems
 from harness.faults.phones import VanishPhone
-from harness.health import import_problems
-from harness.row import Load, row
+from harness.rows.row import Load, row
 from harness.times import LAB
-from scenarios.defects import never_abandoned
+from scenarios.defects import abandoned_acknowledged, never_abandoned, slow_abandoned
 
 SOME = Load(phones=6, samples=6_000, planted_phones=4, planted_samples=2_400)
 ABANDON_S = LAB.overdue_s + 5.0
 """Beyond *overdue*, so that an unfinished upload that alarmed would be seen to."""
+PAUSE_SHARE = 0.55
+"""Of the time after which an upload is given up: the pause of a slow phone between two chunks."""
 ABANDON = StackSpec(env={"UPLOAD_ABANDON_S": f"{ABANDON_S:g}"})
 
 
 @row(
     "A11",
-    title="a phone vanishes half-way through an upload",
+    title="a phone vanishes half-way through an upload, and is back when it was given up; another is merely slow",
     load=SOME,
     spec=ABANDON,
-    defects=(never_abandoned.DEFECT.expecting(Kind.WRONG_ACCOUNTING),),
+    defects=(
+        never_abandoned.DEFECT.expecting(Kind.WRONG_ACCOUNTING),
+        abandoned_acknowledged.DEFECT.expecting(Kind.WRONG_ANSWER),
+        slow_abandoned.DEFECT.expecting(Kind.WRONG_ANSWER),
+    ),
 )
 def test_a11_phone_vanishes(x: Experiment) -> None:
-    """The batch ends ABANDONED, what was uploaded is imported, no anchor moves, and nobody is alarmed meanwhile."""
+    """The batch ends ABANDONED, what was uploaded is imported, no anchor moves, and nobody is alarmed meanwhile.
+
+    What its phone sends after that is refused. An upload that goes on is not given up, however long it takes.
+    """
     batch = x.rng.choice([plan.batches[3] for plan in x.fleet.plans if len(plan.batches[3].chunks) > 1])
+    slow = _long_upload(x, other_than=batch)
+    x.dawdle({slow.key: ABANDON_S * PAUSE_SHARE})
     vanished = x.inject(VanishPhone(batch.key, x.vanish), wait=False)
     x.work()
     if vanished is None:
@@ -53,3 +66,24 @@ def test_a11_phone_vanishes(x: Experiment) -> None:
         summary=f"an upload that a phone left was an alarm before it was given up: {sorted(alarms)[:1]}",
         ids={"batch_key": batch.key},
     )
+    if isinstance(x.fleet, Fleet):
+        x.fleet.join(timeout_s=x.quiesce_deadline_s)
+        x.fleet.send_rest(batch.key)
+    took = x.sql(
+        "SELECT extract(epoch FROM max(c.created_at) - b.created_at)::float FROM healthkit_import_batch b "
+        f"JOIN healthkit_import_chunk c ON c.batch_id = b.id WHERE b.idempotency_key = '{slow.key}' "
+        f"GROUP BY b.id HAVING max(c.created_at) - b.created_at > {ABANDON_S} * interval '1 second'"
+    )
+    status = x.sql(f"SELECT status FROM healthkit_import_batch WHERE idempotency_key = '{slow.key}'")
+    x.witness("an upload that took longer than phones are waited for", took or status == [("ABANDONED",)])
+
+
+def _long_upload(x: Experiment, *, other_than: BatchPlan) -> BatchPlan:
+    """The first batch of another phone that is slow enough with pauses between its chunks. Raises: Inconclusive."""
+    for plan in x.fleet.plans:
+        if other_than in plan.batches:
+            continue
+        for batch in plan.batches:
+            if (len(batch.chunks) - 1) * PAUSE_SHARE > 1.0:
+                return batch
+    raise Inconclusive("no other phone sends a batch of enough chunks")

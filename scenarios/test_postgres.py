@@ -5,25 +5,28 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from harness.anomaly import Kind
-from harness.claims import expect_blameless
-from harness.demands import await_imports, expect_alarm, expect_executions, expect_loud, expect_taken_over
+from harness.demands.asking import expect_asked
+from harness.demands.claims import expect_blameless
+from harness.demands.demands import await_imports, expect_alarm, expect_executions, expect_loud, expect_taken_over
 from harness.drivers.protocol import StackSpec
-from harness.experiment import Experiment
+from harness.experiment.experiment import Experiment
 from harness.faults.database import LockTable, TerminateSessions
 from harness.faults.postgres import FreezePostgres, KillPostgres
-from harness.ledger import noted_ops
-from harness.row import row
+from harness.rows.row import row
 from harness.times import Recovery
-from harness.tripwire import Parked
+from harness.tripwires.tripwire import Parked
 from harness.witness import claim_history
 from scenarios.defects import (
     acknowledged_unsaved,
     done_before_written,
     no_database_timeouts,
+    outage_fails_chunks,
     swallowed_database_errors,
 )
 
 OUTAGE_S = 2.0
+OUTAGES = 50
+"""How often a store may have been away in the life of one chunk; the wait after it does not grow any more."""
 RECOVERED = "automatic recovery in progress"
 """Postgres' own words for a start after a crash."""
 STATEMENT_TIMEOUT_S = 4.0
@@ -92,6 +95,29 @@ def test_p3_sessions_terminated(x: Experiment) -> None:
 
 
 @row(
+    "P3",
+    variant="again",
+    title="pg_terminate_backend on the workers' sessions mid-chunk, of a chunk that lost Postgres many times before",
+    recovery=Recovery.HOLDER_CUT_OFF,
+    defects=(outage_fails_chunks.DEFECT.expecting(Kind.GIVEN_UP),),
+)
+def test_p3_sessions_terminated_again(x: Experiment) -> None:
+    """It is tried again however often that was, after a wait that is no longer than a claim lives."""
+    parked = x.park_chunk()
+    if x.faulted:
+        before = x.sql(
+            f"UPDATE healthkit_import_chunk SET infra_attempts = {OUTAGES} WHERE batch_id = '{parked.point.batch_id}' "
+            f"AND chunk_index = {parked.point.chunk_index} RETURNING infra_attempts, executions"
+        )
+        x.witness("a chunk that lost Postgres before", before)
+    x.inject(TerminateSessions("worker"))
+    x.release(parked)
+    expect_loud(x, "log:database_unavailable", names=(parked.point.batch_id,))
+    expect_taken_over(x, parked)
+    expect_blameless(x)
+
+
+@row(
     "P4",
     title="Postgres frozen for longer than anybody waits for it, while phones upload",
     recovery=Recovery.STORE_AWAY,
@@ -115,8 +141,7 @@ def test_p4_postgres_frozen(x: Experiment) -> None:
     x.heal(frozen)
     expect_loud(x, "log:database_unavailable")
     expect_blameless(x)
-    if x.faulted:
-        x.later.append(lambda: _see_refused_uploads(x))
+    expect_asked(x, frozen, status=HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 @row(
@@ -135,17 +160,4 @@ def test_p6_table_locked(x: Experiment) -> None:
     x.heal(locked)
     expect_loud(x, "log:database_unavailable")
     expect_blameless(x)
-    if x.faulted:
-        x.later.append(lambda: _see_refused_uploads(x))
-
-
-def _see_refused_uploads(x: Experiment) -> None:
-    """Somebody did upload meanwhile, and was told so; else the row says nothing about uploads."""
-    uploads = [op for op in noted_ops(x.ledger.directory) if op["kind"] == "upload_chunk"]
-    refused = [
-        f"{op['op']}, {attempt['replica']}"
-        for op in uploads
-        for attempt in op["attempts"]
-        if attempt["status"] == HTTPStatus.SERVICE_UNAVAILABLE
-    ]
-    x.witness("uploads refused with 503", refused[:5])
+    expect_asked(x, locked, "upload_chunk", status=HTTPStatus.SERVICE_UNAVAILABLE)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from harness.anomaly import Kind
 from harness.clock import wait_for
+from harness.demands.demands import await_state
+from harness.demands.giving_up import redrive, refuse_sample
 from harness.devices.runner import Fleet
 from harness.drivers.protocol import StackSpec
 from harness.errors import Inconclusive, WaitTimeout
-from harness.experiment import Experiment
-from harness.faults.ageing import AgeRecords
-from harness.row import Load, row
+from harness.experiment.experiment import Experiment
+from harness.experiment.harm import Live
+from harness.faults.ageing import AgeBatch, AgeRecords
+from harness.faults.users import HoldUsers
+from harness.rows.row import Load, row
+from harness.tripwires.tripwire import Point
 from scenarios.defects import fingerprints_deleted
 
 RETENTION_DAYS = 90
@@ -18,6 +23,15 @@ SMALL = {"CLEANUP_BATCH_SIZE": "500"}
 CLEAN_UP = "clean-up-records"
 """The app's entry in the schedule."""
 OTHER = 2
+KEPT = {
+    "records": "healthkit_data_record",
+    "raw chunks": "healthkit_import_chunk WHERE samples <> ''",
+    "fingerprints": "healthkit_record_fingerprint",
+}
+"""What is counted, and where."""
+EMPTIED = (
+    "SELECT id FROM healthkit_import_chunk WHERE samples = '' AND finished_at > now() - interval '1 day' ORDER BY id"
+)
 SYNC_TURN = 2
 LATE_TURN = 3
 
@@ -32,14 +46,20 @@ LATE_TURN = 3
 def test_l5_synced_again_after_cleaning(x: Experiment) -> None:
     """Records go, fingerprints and figures stay; what comes again resurrects nothing, what comes late is refused.
 
-    What was stored since then stays until the last day of its time; raw chunks go and stay with the records.
+    What was stored since then stays until the last day of its time; raw chunks go and stay with the records, but for
+    those of a chunk that was given up: it can be put back at any time. No user's records go while one of his imports
+    is at work.
     """
     x.may_clean = True
-    x.work()
+    point, refused = refuse_sample(x)
     if not isinstance(x.fleet, Fleet):
         raise Inconclusive("only the lab's own phones can be told to sync again")
     x.fleet.join(timeout_s=x.quiesce_deadline_s)
+    _see_given_up_kept(x, point, refused)
+    held = x.inject(HoldUsers(), wait=False)
+    records, _, _ = _kept(x)
     x.inject(AgeRecords(RETENTION_DAYS + 10))
+    _see_users_left_alone(x, held, records)
     if x.faulted:
         x.witness("records removed", _await_cleaned(x))
     x.fleet.sync_again(turn=SYNC_TURN)
@@ -48,6 +68,54 @@ def test_l5_synced_again_after_cleaning(x: Experiment) -> None:
         x.later.append(lambda: x.witness("late samples refused", _refused(x)))
         x.quiesce()
         _see_kept(x)
+
+
+def _see_given_up_kept(x: Experiment, point: Point, refused: Live | None) -> None:
+    """A chunk that was given up keeps its raw samples for longer than any retention, and is complete when re-driven."""
+    if refused is None:
+        return
+    where = f"batch_id = '{point.batch_id}' AND chunk_index = {point.chunk_index}"
+    ids = {"batch": point.batch_id, "chunk": str(point.chunk_index)}
+    chunk = f"SELECT status, samples FROM healthkit_import_chunk WHERE {where}"
+    given_up = x.sql(chunk)
+    x.witness("a chunk that was given up", [status for status, samples in given_up if status == "FAILED" and samples])
+    x.inject(AgeBatch(point.batch_id, RETENTION_DAYS + 10))
+    _await_clean_ups(x)
+    x.expect(
+        x.sql(chunk) == given_up,
+        otherwise=Kind.LOST,
+        summary=f"chunk {point.chunk_index} was given up {RETENTION_DAYS + 10} days ago, and its raw samples are not "
+        "there any more as they were",
+        ids=ids,
+    )
+    x.heal(refused)
+    redrive(x, kind="chunk", target=f"{point.batch_id}:{point.chunk_index}")
+    try:
+        wait_for(lambda: x.sql(chunk)[0][0] == "DONE", awaiting="the re-driven chunk", timeout_s=x.quiesce_deadline_s)
+    except WaitTimeout as error:
+        x.expect(False, otherwise=Kind.LATE, summary=f"re-driven, and not done: {error}", ids=ids)
+
+
+def _see_users_left_alone(x: Experiment, held: Live | None, records: list[int]) -> None:
+    """While an import holds its user's row, the clean-up waits: the import has seen which days are still open."""
+    if held is None:
+        return
+
+    def is_decided() -> bool:
+        return held.fault.has_bitten(before=held.before, now=held.fault.look(x.stack)) or _kept(x)[0] != records
+
+    await_state(x, is_decided, awaiting="the clean-up at a user's row")
+    left = _kept(x)[0]
+    x.expect(
+        left == records,
+        otherwise=Kind.WRONG_AGGREGATE,
+        summary=f"{len(records) - len(left)} records were removed while imports of their users were at work: their "
+        "days closed under them",
+        ids={"bound": "retention"},
+    )
+    if left == records:
+        x.await_bite(held)
+    x.heal(held)
 
 
 def _await_cleaned(x: Experiment) -> str:
@@ -84,21 +152,29 @@ def _see_kept(x: Experiment) -> None:
     Every other one becomes older than the rest, so of each user some. Raises: Inconclusive with no clean-up.
     """
     before = _kept(x)
-    x.witness("records that are kept", before)
+    for what, ids in zip(KEPT, before, strict=True):
+        x.witness(f"{what} that are kept", ids)
+    emptied = x.sql(EMPTIED)
+    x.expect(
+        not emptied,
+        otherwise=Kind.LOST,
+        summary=f"{len(emptied)} chunks were emptied on the day they were done; the retention is {RETENTION_DAYS} days",
+        ids={"bound": "retention"},
+    )
     x.inject(AgeRecords(RETENTION_DAYS - 1))
     _await_clean_ups(x)
     _expect_kept(x, before, what=f"all are {RETENTION_DAYS - 1} days old")
     x.inject(AgeRecords(2, every=OTHER))
     x.witness("every other one removed", _await_cleaned(x))
     _await_clean_ups(x)
-    young = [[each for each in ids if each % OTHER] for ids in before]
+    *aged, fingerprints = before
+    young = [*([each for each in ids if each % OTHER] for ids in aged), fingerprints]
     _expect_kept(x, young, what=f"these are {RETENTION_DAYS - 1} days old, the others {RETENTION_DAYS + 1}")
 
 
 def _kept(x: Experiment) -> list[list[int]]:
-    """The ids of all records, and of all chunks whose raw samples are there."""
-    there = ("healthkit_data_record", "healthkit_import_chunk WHERE samples <> ''")
-    return [[id_ for (id_,) in x.sql(f"SELECT id FROM {each} ORDER BY id")] for each in there]
+    """The ids of all records, of all chunks whose raw samples are there, and of all fingerprints."""
+    return [[id_ for (id_,) in x.sql(f"SELECT id FROM {each} ORDER BY id")] for each in KEPT.values()]
 
 
 def _await_clean_ups(x: Experiment) -> None:
@@ -117,14 +193,14 @@ def _await_clean_ups(x: Experiment) -> None:
 
 
 def _expect_kept(x: Experiment, wanted: list[list[int]], *, what: str) -> None:
-    left = _kept(x)
-    x.expect(
-        left == wanted,
-        otherwise=Kind.LOST,
-        summary=f"of {len(wanted[0])} records and {len(wanted[1])} raw chunks to be kept {len(left[0])} and "
-        f"{len(left[1])} are left; {what}, and the retention is {RETENTION_DAYS} days",
-        ids={"bound": "retention"},
-    )
+    for kind, kept, left in zip(KEPT, wanted, _kept(x), strict=True):
+        x.expect(
+            left == kept,
+            otherwise=Kind.LOST,
+            summary=f"of {len(kept)} {kind} to be kept {len(left)} are left; {what}, and the retention is "
+            f"{RETENTION_DAYS} days",
+            ids={"bound": "retention"},
+        )
 
 
 def _refused(x: Experiment) -> str:

@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 from harness.anomaly import Kind
-from harness.clock import utc_now
-from harness.demands import expect_alarm_of_each, expect_loud, expect_unfit
+from harness.clock import utc_now, wait_for
+from harness.demands.claims import hold_until_freed
+from harness.demands.demands import (
+    await_fit,
+    await_tick,
+    expect_alarm_of_each,
+    expect_loud,
+    expect_taken_over,
+    expect_unfit,
+)
 from harness.drivers.protocol import StackSpec
-from harness.experiment import Experiment
+from harness.errors import WaitTimeout
+from harness.experiment.experiment import Experiment
+from harness.experiment.schedule import doubled_ticks, late_ticks, leader
+from harness.faults.network import HarmLink
 from harness.faults.process import FreezeReplica, KillReplica
-from harness.faults.schedule import AddBeat
-from harness.row import Load, Tier, row
-from harness.schedule import doubled_ticks, late_ticks, leader
-from harness.times import LAB
-from scenarios.defects import lease_asked_once, no_import_checks, no_standby, stock_beat
+from harness.faults.schedule import AddBeat, EditEntry
+from harness.links.toxics import Refuse
+from harness.rows.row import Load, Tier, row
+from harness.times import LAB, Recovery
+from scenarios.defects import (
+    lease_asked_once,
+    no_import_checks,
+    no_standby,
+    publish_errors_ignored,
+    schedule_read_once,
+    stock_beat,
+    swept_by_beat_only,
+)
 
 SOME = Load(phones=4, samples=2_000, planted_phones=2, planted_samples=400)
 WATCHED_S = 10 * LAB.sweep_interval_s
@@ -20,6 +39,11 @@ TAKEOVER_S = LAB.beat_lease_s + LAB.beat_renew_s + 2 * LAB.sweep_interval_s
 """The lease runs out, the standby looks, its first tick falls due and is published."""
 HUNG_S = 3 * LAB.beat_lease_s
 """Beat's health check calls it hung after three lease times without a round. Longer than a takeover."""
+EDITED = "send-due-reminders"
+"""The app's entry in the schedule."""
+EDITED_EVERY_S = 0.5
+ROUND_S = 5.0
+"""At most so long until beat looks at its entries again."""
 TWO_BEATS = StackSpec(replicas={"api": 2, "worker": 2, "beat": 2})
 
 
@@ -65,11 +89,30 @@ def test_s2_only_beat_killed(x: Experiment) -> None:
     """That nobody leads is told, and afterwards what fell due meanwhile; the other ticks go on, each once."""
     x.watch_redis()
     x.work()
+    await_tick(x)
     killed = x.inject(KillReplica(leader(x.stack)))
     x.hold(x.times.overdue_s)
     expect_alarm_of_each(x, "beat_absent")
     x.heal(killed)
     expect_alarm_of_each(x, "ticks_missed")
+
+
+@row(
+    "S2",
+    variant="unled",
+    title="a worker killed mid-chunk while no beat leads",
+    load=SOME,
+    recovery=Recovery.HOLDER_DIED,
+    defects=(swept_by_beat_only.DEFECT.expecting(Kind.LATE),),
+)
+def test_s2_worker_killed_without_beat(x: Experiment) -> None:
+    """Workers sweep by themselves: the chunk is free for another as soon as with a beat."""
+    parked = x.park_chunk()
+    x.inject(KillReplica(leader(x.stack)))
+    x.inject(KillReplica(parked.replica))
+    x.release(parked)
+    hold_until_freed(x, parked)
+    expect_taken_over(x, parked)
 
 
 @row(
@@ -84,6 +127,7 @@ def test_s3_leader_frozen(x: Experiment) -> None:
     monitor = x.watch_redis()
     x.work()
     old = leader(x.stack)
+    await_fit(x, old)
     frozen = x.inject(FreezeReplica(old))
     expect_unfit(x, old, bound_s=HUNG_S)
     bound_s = TAKEOVER_S * x.crowding()
@@ -92,3 +136,48 @@ def test_s3_leader_frozen(x: Experiment) -> None:
     x.hold(WATCHED_S)
     x.anomalies += doubled_ticks(monitor.published(), since=frozen.injected.healed_at if frozen else None)
     expect_loud(x, "log:beat_lease_lost", names=(old,))
+
+
+@row(
+    "S5",
+    title="Redis is away from beat while ticks fall due",
+    load=SOME,
+    defects=(publish_errors_ignored.DEFECT.expecting(Kind.SILENT),),
+)
+def test_s5_redis_away_at_the_tick(x: Experiment) -> None:
+    """Every tick that could not be published is made up for, or told to be missed; none is lost without a word."""
+    x.watch_redis()
+    x.work()
+    await_tick(x)
+    away = x.inject(HarmLink("beat", "redis", Refuse()))
+    x.hold(WATCHED_S)
+    x.heal(away)
+    expect_loud(x, "log:publish_failed", names=x.stack.replicas("beat"))
+
+
+@row(
+    "S9",
+    title="an entry of the schedule is edited while beat leads",
+    load=SOME,
+    defects=(schedule_read_once.DEFECT.expecting(Kind.LATE),),
+)
+def test_s9_entry_edited(x: Experiment) -> None:
+    """Its due times are the new ones, soon and without a restart."""
+    x.work()
+    if x.inject(EditEntry(EDITED, EDITED_EVERY_S)) is None:
+        return
+    bound_s = (2 * LAB.beat_renew_s + 2 * LAB.sweep_interval_s + ROUND_S) * x.crowding()
+    as_edited = (
+        "SELECT due_at FROM (SELECT due_at, due_at - lag(due_at) OVER (ORDER BY due_at) AS gap FROM scheduling_tick "
+        f"WHERE entry = '{EDITED}') t WHERE gap <= {EDITED_EVERY_S} * interval '1 second' LIMIT 1"
+    )
+    try:
+        seen = wait_for(lambda: x.sql(as_edited), awaiting="ticks as edited", timeout_s=bound_s, interval_s=0.2)
+    except WaitTimeout:
+        seen = []
+    x.expect(
+        bool(seen),
+        otherwise=Kind.LATE,
+        summary=f"{EDITED} was edited to be due every {EDITED_EVERY_S:g} s, and is not after {bound_s:.0f} s",
+        ids={"entry": EDITED},
+    )

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from harness.anomaly import Kind
-from harness.demands import (
+from harness.demands.claims import expect_backend_gone
+from harness.demands.demands import (
     await_imports,
     expect_executions,
     expect_loud,
     expect_start_line,
     expect_taken_over,
 )
-from harness.drivers.protocol import StackSpec
-from harness.experiment import Experiment
+from harness.drivers.protocol import Scope, StackSpec
+from harness.experiment.experiment import Experiment
 from harness.faults.handover import LosePoppedMessage
 from harness.faults.memory import RunOutOfMemory
 from harness.faults.process import KillChild, KillReplica, StopReplica
-from harness.row import Need, Tier, row
+from harness.rows.row import Need, Tier, row
 from harness.times import LAB, Recovery
-from scenarios.defects import early_ack, no_requeue, no_sweeper
+from scenarios.defects import early_ack, ends_with_child, no_client_check, no_requeue, no_sweeper
 
+NOTICED_S = LAB.client_check_interval_s + 1.5
+"""Postgres looks at its clients so often; some more for a crowded machine, still well below a chunk's lock timeout."""
 WARM = {"worker": {"REMAP_SIGTERM": None}}
 SHORT_STOP_S = 3.5
 """Above the soft window with its margin, and well below the lock timeout that a parked chunk has."""
@@ -50,19 +53,26 @@ def test_w1_stopped_chunk_ends_in_time(x: Experiment) -> None:
     parked = x.park_chunk()
     stopping = x.inject(StopReplica(parked.replica, timeout_s=x.stack.spec.stop_timeout_s), wait=False)
     x.hold(x.row.hold_s)
+    x.see_parked(parked)
     x.release(parked)
     x.await_bite(stopping)
-    end = x.stack.exit_of(parked.replica) if x.faulted else None
-    x.witness("the worker ended", end)
-    if end is not None:
-        bound_s = LAB.stop_timeout_s * x.crowding()
-        x.expect(
-            not end.killed and end.took_s < bound_s,
-            otherwise=Kind.UNBOUNDED,
-            summary=f"{parked.replica} took {end.took_s:.1f} s to stop (exit {end.code}); the bound is {bound_s:.1f} s",
-            ids={"service": parked.replica},
-        )
+    _expect_ended_in_time(x, parked.replica)
     expect_executions(x, parked, 1)
+
+
+def _expect_ended_in_time(x: Experiment, replica: str) -> None:
+    """Told to stop, it has ended by itself, well inside the lab's stop timeout."""
+    end = x.stack.exit_of(replica) if x.faulted else None
+    x.witness("the worker ended", end)
+    if end is None:
+        return
+    bound_s = LAB.stop_timeout_s * x.crowding()
+    x.expect(
+        not end.killed and end.took_s < bound_s,
+        otherwise=Kind.UNBOUNDED,
+        summary=f"{replica} took {end.took_s:.1f} s to stop (exit {end.code}); the bound is {bound_s:.1f} s",
+        ids={"service": replica},
+    )
 
 
 @row(
@@ -87,14 +97,38 @@ def test_w2_stopped_chunk_is_killed(x: Experiment) -> None:
 
 
 @row(
+    "W4",
+    title="SIGTERM mid-chunk under warm shutdown to every process of the worker, as systemd stops a service",
+    recovery=Recovery.HOLDER_DIED,
+    hold_s=NOTICED_S,
+    spec=StackSpec(service_env=WARM, env=LONG_STOP, stop_timeout_s=LONG_STOP_S),
+    defects=(early_ack.DEFECT.expecting(Kind.LOST),),
+)
+def test_w4_whole_group_stopped(x: Experiment) -> None:
+    """The pool child leaves in mid-chunk instead of ending it; the chunk is done again, once, and the worker is gone.
+
+    Where SIGTERM is remapped children do not hear it: that is W1 and W3.
+    """
+    parked = x.park_chunk()
+    stopping = x.inject(
+        StopReplica(parked.replica, timeout_s=x.stack.spec.stop_timeout_s, scope=Scope.GROUP), wait=False
+    )
+    expect_backend_gone(x, parked, within_s=NOTICED_S)
+    x.release(parked)
+    x.await_bite(stopping)
+    _expect_ended_in_time(x, parked.replica)
+    expect_taken_over(x, parked)
+
+
+@row(
     "W5",
     title="SIGKILL of one pool child mid-chunk, as the OOM killer does",
     tier=Tier.FAST,
     recovery=Recovery.HOLDER_DIED,
-    defects=(no_requeue.DEFECT.expecting(Kind.LOST),),
+    defects=(no_requeue.DEFECT.expecting(Kind.LOST), ends_with_child.DEFECT.expecting(Kind.CRASHED)),
 )
 def test_w5_pool_child_killed(x: Experiment) -> None:
-    """The chunk is done again within seconds, and the loss of the child is loud."""
+    """The chunk is done again within seconds, the loss of the child is loud, and the worker outlives it."""
     parked = x.park_chunk()
     x.inject(KillChild(parked.replica, pid=parked.pid))
     x.release(parked)
@@ -107,12 +141,17 @@ def test_w5_pool_child_killed(x: Experiment) -> None:
     title="SIGKILL of the whole worker mid-chunk",
     tier=Tier.FAST,
     recovery=Recovery.HOLDER_DIED,
-    defects=(no_sweeper.DEFECT.expecting(Kind.LATE),),
+    hold_s=NOTICED_S,
+    defects=(no_sweeper.DEFECT.expecting(Kind.LATE), no_client_check.DEFECT.expecting(Kind.LATE)),
 )
 def test_w6_worker_killed(x: Experiment) -> None:
-    """Done within a sweep, by whichever worker, although the message itself would come back only much later."""
+    """Done within a sweep, by whichever worker, although the message itself would come back only much later.
+
+    Postgres ends the backend of the dead although its statement still waits, and would for as long as others let it.
+    """
     parked = x.park_chunk()
     x.inject(KillReplica(parked.replica))
+    expect_backend_gone(x, parked, within_s=NOTICED_S)
     x.release(parked)
     expect_start_line(x, parked)
     expect_taken_over(x, parked)
@@ -141,7 +180,7 @@ def test_w7_popped_and_noted_nowhere(x: Experiment) -> None:
     title="the container's memory limit: the kernel's OOM killer ends one pool child mid-chunk",
     needs=(Need.CONTAINERS,),
     recovery=Recovery.HOLDER_DIED,
-    defects=(no_requeue.DEFECT.expecting(Kind.LOST),),
+    defects=(no_requeue.DEFECT.expecting(Kind.LOST), ends_with_child.DEFECT.expecting(Kind.CRASHED)),
 )
 def test_w19_child_out_of_memory(x: Experiment) -> None:
     """As W5, by the kernel's own hand: the chunk is done again within seconds, and the loss of the child is loud."""

@@ -28,6 +28,8 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("lab")
     config.addinivalue_line("markers", "stack: starts whole stacks; `make test-stack` runs these, `make test` the rest")
     config.addinivalue_line("markers", "needs(*names): what the machine must have; a key of tests.needs.PROBLEMS")
+    # Of scenarios, which tests look up without the plugin that plays them.
+    config.addinivalue_line("markers", "row(row): a row of the hazard catalogue")
 
 
 def needs_of(item: pytest.Item) -> set[str]:

@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from harness.drivers.engine import engine_problem
-from harness.drivers.link_set import TOXIPROXY
+from harness.drivers.process.link_set import TOXIPROXY
 from harness.drivers.processes import processes_problem
+from harness.engine import engine_problem
 
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import redis
 
-from harness.broker_view import connect, depths, messages
-from harness.drivers.embedded import running_redis
+from harness.drivers.process.embedded import running_redis
+from harness.evidence.broker_view import connect, depths, messages
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from harness.aggregates import recompute
-from harness.canonical import fingerprint_of
+from harness.checkers.canonical import fingerprint_of
+from harness.checkers.recomputation import recompute
+from harness.checkers.zones import offsets
 from harness.devices.types import BY_IDENTIFIER, PRECEDENCE, TypeKind
-from harness.evidence_tables import insert_rows, open_tables
-from harness.zones import offsets
+from harness.evidence.tables import insert_rows, open_tables
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES: list[dict[str, Any]] = json.loads((GOLDEN / "aggregates.json").read_text())["cases"]

@@ -7,9 +7,9 @@ import threading
 from pathlib import Path
 
 from harness.devices.generator import Shape, plans
-from harness.evidence_tables import create_tables, open_tables
+from harness.evidence.files import load_ledger
+from harness.evidence.tables import create_tables, open_tables
 from harness.ledger import Attempt, Ledger, Op, Outcome, Tally
-from harness.observe_files import load_ledger
 
 
 def an_op(number: int, *, outcome: Outcome = Outcome.OK, kind: str = "upload_chunk") -> Op:

@@ -8,10 +8,13 @@ from typing import cast
 
 import pytest
 
+from harness.clock import wait_for
+from harness.drivers import pool as pool_module
+from harness.drivers.pool import Pool
 from harness.drivers.protocol import Stack, StackSpec
-from harness.errors import DriverError
-from harness.pool import Pool
+from harness.errors import DriverError, LabError
 
+PATIENCE_S = 10.0
 ONE, OTHER = StackSpec(env={"A": "1"}), StackSpec(env={"A": "2"})
 
 
@@ -82,6 +85,41 @@ def test_a_start_that_failed_is_told_to_who_takes_and_ended() -> None:
         pool.take(ONE)
     pool.close()
     assert workshop.events() == [["started", "ended"]]
+
+
+@pytest.mark.parametrize("is_prepared", [True, False], ids=["prepared", "made when asked for"])
+def test_a_stack_that_does_not_start_is_ended_at_once(is_prepared: bool) -> None:
+    workshop = Workshop(fails=True)
+    workshop.gate.set()
+    pool = Pool(make=workshop.make)
+    if is_prepared:
+        pool.prepare(ONE)
+    with pytest.raises(DriverError, match="it does not start"):
+        pool.take(ONE)
+    wait_for(
+        lambda: workshop.events() == [["started", "ended"]],
+        awaiting="its end, before the pool is closed",
+        timeout_s=PATIENCE_S,
+        seen=lambda: str(workshop.events()),
+    )
+    pool.close()
+    assert workshop.events() == [["started", "ended"]]
+
+
+def test_a_stack_that_cannot_be_reset_makes_room_for_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(stack: Stack) -> None:
+        raise LabError(f"{stack} could not be reset")
+
+    monkeypatch.setattr(pool_module, "reset", refuse)
+    workshop = Workshop()
+    workshop.gate.set()
+    pool = Pool(make=workshop.make)
+    first = pool.take(ONE)
+    pool.give_back(first, is_touched=False)
+    second = pool.take(ONE)
+    assert second is not first
+    pool.close()
+    assert workshop.events() == [["started", "ended"], ["started", "ended"]]
 
 
 def test_an_idle_stack_of_another_spec_makes_room() -> None:

@@ -41,6 +41,7 @@ class AccountsMutation:
     def register_device(self, info: Info, account_key: str, device_key: str, name: str, time_zone: str) -> Registration:
         """Register a phone. Idempotent: the same keys give the same ids and the same token."""
         require_text(account_key, name="accountKey")
+        info.context.limit_address("registration")
         info.context.limit(f"account:{account_pseudonym(account_key)}")
         made = device_register(account_key=account_key, device_key=device_key, name=name, time_zone=time_zone)
         return Registration(

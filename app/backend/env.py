@@ -26,7 +26,7 @@ STOP_MARGIN_S = 1.0  # between the end of the soft shutdown window and SIGKILL: 
 _ALL = frozenset(Service)
 _API = frozenset({Service.API})
 _WORKER = frozenset({Service.WORKER})
-_SECRET_KEY_MIN_LENGTH = 32
+_SECRET_MIN_LENGTH = 32
 _KNOWN_SECRETS = ("django-insecure", "changeme", "change-me", "insecure", "example", "password", "development")
 
 
@@ -126,6 +126,9 @@ class Config:
     max_body_bytes: int = _optional(parsing.count, 2_097_152, "largest request body")
     max_samples_per_chunk: int = _optional(parsing.count, 1_000, "most samples in one chunk")
     rate_limit_per_minute: int = _optional(parsing.count, 6_000, "requests of one device in a minute")
+    address_limit_per_minute: int = _optional(
+        parsing.count, 600, "registrations, and failed authentications, of one address in a minute"
+    )
     code_ttl_s: float = _optional(parsing.seconds, 600.0, "life of a verification code")
     code_attempts: int = _optional(parsing.count, 5, "tries per verification code")
 
@@ -220,8 +223,10 @@ def _insecure(config: Config, service: Service) -> Iterator[Problem]:
         yield Problem("DEBUG", "insecure: true in prod")
     if service is Service.API and "*" in config.allowed_hosts:
         yield Problem("ALLOWED_HOSTS", "insecure: '*' in prod")
-    if len(config.secret_key) < _SECRET_KEY_MIN_LENGTH:
-        yield Problem("SECRET_KEY", f"insecure: shorter than {_SECRET_KEY_MIN_LENGTH} characters in prod")
+    if service is Service.API and len(config.operator_token) < _SECRET_MIN_LENGTH:
+        yield Problem("OPERATOR_TOKEN", f"insecure: shorter than {_SECRET_MIN_LENGTH} characters in prod")
+    if len(config.secret_key) < _SECRET_MIN_LENGTH:
+        yield Problem("SECRET_KEY", f"insecure: shorter than {_SECRET_MIN_LENGTH} characters in prod")
     elif any(known in config.secret_key.lower() for known in _KNOWN_SECRETS):
         yield Problem("SECRET_KEY", "insecure: a known default in prod")
 

@@ -21,7 +21,7 @@ class HeartbeatFile:
 
     path: Path
 
-    def write(self, **facts: float | int | str | bool | None) -> None:
+    def write(self, **facts: float) -> None:
         """Replace the content in one step, so that a reader never sees half of it."""
         fresh = self.path.with_suffix(f".{os.getpid()}")
         fresh.write_text(json.dumps(facts))

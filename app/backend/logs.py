@@ -10,8 +10,6 @@ import traceback
 from datetime import UTC, datetime
 from typing import Any
 
-IDS = ("batch", "chunk", "chunk_id", "task_id", "delivery", "tick", "error")
-
 
 class JsonFormatter(logging.Formatter):
     """Formats a record as one JSON line; a traceback goes into `trace`."""
@@ -46,7 +44,7 @@ def log_event(
     exc_info: BaseException | None = None,
     **ids: object,
 ) -> None:
-    """Log `event` with its ids (see `IDS`; further small facts such as counts are fine, health values are not)."""
+    """Log `event` with its ids (batch, chunk, tick …) and small facts such as counts; health values never."""
     extra = {"event": event, "ids": {name: value for name, value in ids.items() if value is not None}}
     logger.log(level, message, extra=extra, exc_info=exc_info)
 

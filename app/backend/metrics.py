@@ -1,11 +1,12 @@
 """GET /metrics, for Prometheus.
 
-All figures come from rows and from the broker, none from this process: any replica tells the same, workers and beat
-need no port of their own, and a restart loses nothing.
+All figures come from rows and from the broker, none from this process (which writes down first what it has counted):
+any replica tells the same, workers and beat need no port of their own, and a restart loses nothing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 
+import psycopg
 import redis
 from django.db import Error as DatabaseError
 from django.db import connection
@@ -18,27 +19,28 @@ from backend.env import config
 from backend.health.broker import BrokerState, broker_problems, broker_read
 from backend.health.problem import Problem, ProblemCode
 from backend.health.rows import row_problems
-from backend.publish_counts import PUBLISH_FAILURES, TASK_ENQUEUED
+from backend.publish_counts import PUBLISH_FAILURES, TASK_ENQUEUED, publish_counts
 from healthkit.counters import CLAIMS_LOST, CLAIMS_REFUSED, counters_read
 
-_FIGURES = """
+_MISSED_TICKS = "SELECT count(*) FROM scheduling_tick WHERE status = 'missed'"
+_FIGURES = f"""
 SELECT (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(c.created_at)), 0)
         FROM healthkit_import_chunk c JOIN healthkit_import_batch b ON b.id = c.batch_id
         WHERE c.status = 'PENDING' AND b.status <> 'PENDING'),
        (SELECT count(*) FROM healthkit_dead_letter WHERE redriven_at IS NULL),
        (SELECT count(*) FROM healthkit_rejected_sample WHERE resolved_at IS NULL),
-       (SELECT count(*) FROM scheduling_tick WHERE status = 'missed')
+       ({_MISSED_TICKS})
 """
 _FIGURE_NAMES = (
     ("app_oldest_pending_chunk_seconds", "Age of the oldest chunk that waits to be imported."),
     ("app_dead_letters", "Dead letters that nobody has re-driven."),
     ("app_rejected_samples", "Samples kept aside with a reason."),
-    ("app_missed_ticks", "Ticks that were not published in time."),
+    ("app_missed_ticks", "Ticks that were given up: not published in time, or published and never done."),
 )
 _COUNTER_NAMES = (
     (PUBLISH_FAILURES, "app_publish_failures", "Messages that were not sent, or nobody knows."),
     (CLAIMS_LOST, "app_claims_lost", "Claims that were taken over before their holder committed."),
-    (CLAIMS_REFUSED, "app_claims_refused", "Deliveries that met a live claim: counted no-ops."),
+    (CLAIMS_REFUSED, "app_claims_refused", "Deliveries that found nothing to do: counted no-ops."),
 )
 
 
@@ -65,9 +67,10 @@ class _Reading(Collector):
         problems: list[Problem] = []
         try:
             problems += row_problems()
+            publish_counts().flush()
             yield from _row_metrics()
             is_up.add_metric(["postgres"], 1)
-        except DatabaseError:
+        except (DatabaseError, psycopg.Error):
             problems.append(Problem(code=ProblemCode.DATABASE_UNREACHABLE, detail="no answer"))
             is_up.add_metric(["postgres"], 0)
         try:

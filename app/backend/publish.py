@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import kombu.exceptions
+import redis
 from django.db import transaction
 
 from backend.celery import app
@@ -22,10 +24,16 @@ from backend.publish_counts import publish_counts
 logger = logging.getLogger(__name__)
 
 MAX_IN_FLIGHT = 8  # publishes of one process that may be stuck at once; further ones fail without waiting
+# What the broker or the way to it did. Celery hands most of it on as kombu's OperationalError.
+BROKER_ERRORS = (kombu.exceptions.OperationalError, redis.RedisError, OSError)
 
 
 class PublishFailed(Exception):
-    """The message was not sent, or nobody knows."""
+    """The message was not sent, or nobody knows. Below it: `MessageUnsendable`, which no broker can help."""
+
+
+class MessageUnsendable(PublishFailed):
+    """The message itself cannot be sent (no such queue, arguments that do not serialise); others can."""
 
 
 class BoundedRunner:
@@ -68,7 +76,8 @@ class BoundedRunner:
         if not done.wait(bound_s):
             raise PublishFailed(f"no answer from the broker within {bound_s:g} s")
         if failures:
-            raise PublishFailed(f"{type(failures[0]).__name__}: {failures[0]}") from failures[0]
+            kind = PublishFailed if isinstance(failures[0], BROKER_ERRORS) else MessageUnsendable
+            raise kind(f"{type(failures[0]).__name__}: {failures[0]}") from failures[0]
 
 
 _runner = BoundedRunner(MAX_IN_FLIGHT)
@@ -84,12 +93,32 @@ def publish(
     options: Mapping[str, Any] | None = None,
     bound_s: float | None = None,
 ) -> bool:
-    """Send a message for `task`; True when the broker has confirmed it within the bound (PUBLISH_BOUND_S).
+    """As `message_send`, for those to whom it makes no difference why: True when the broker has confirmed it.
+
+    False means *not, or not known*: the message may still arrive.
+    """
+    try:
+        message_send(task, args, kwargs=kwargs, ids=ids, options=options, bound_s=bound_s)
+    except PublishFailed:
+        return False
+    return True
+
+
+def message_send(
+    task: str,
+    args: Sequence[Any] = (),
+    *,
+    kwargs: Mapping[str, Any] | None = None,
+    ids: Mapping[str, str] | None = None,
+    options: Mapping[str, Any] | None = None,
+    bound_s: float | None = None,
+) -> None:
+    """Send a message for `task`, and wait for the broker to confirm it, for PUBLISH_BOUND_S at most.
 
     `ids` (batch, chunk, delivery, tick) become message headers, beside `build` and `published_at`, and go into the
-    log. False means *not, or not known*: the message may still arrive. The queue follows from the routes,
-    unless `options` (queue, priority …, as for `send_task`) say otherwise.
-    Raises: `RuntimeError` inside a transaction, where a message could overtake the row that it is about.
+    log. The queue follows from the routes, unless `options` (queue, priority …, as for `send_task`) say otherwise.
+    Raises: `PublishFailed`, logged and counted; `RuntimeError` inside a transaction, where a message could overtake the
+    row that it is about.
     """
     if transaction.get_connection().in_atomic_block:
         raise RuntimeError(f"{task} published inside a transaction; publish after the commit")
@@ -117,6 +146,5 @@ def publish(
             **names,
         )
         publish_counts().failed()
-        return False
+        raise
     publish_counts().sent(task)
-    return True

@@ -1,7 +1,8 @@
 """How many messages were sent and how many were not, kept in Postgres so that every replica's /metrics tells the same.
 
 A failure is written at once: it is rare, and somebody looks for it. Successes are gathered in the process and written
-every few seconds, with the next message; a process that is killed takes the last few along. Only metrics rest on them.
+once a second, with the next message, or when this process is asked for its metrics; a process that ends takes the
+last few along. Only metrics rest on them.
 """
 
 import os
@@ -15,7 +16,7 @@ from psycopg import Error as PsycopgError
 from backend.clock import monotonic_s
 from healthkit.counters import counter_add
 
-FLUSH_INTERVAL_S = 5.0
+FLUSH_INTERVAL_S = 1.0
 PUBLISH_FAILURES = "publish_failures"
 TASK_ENQUEUED = "task_enqueued"  # followed by :<task>
 
@@ -51,13 +52,14 @@ class PublishCounts:
         with self._lock:
             counts, self._counts = self._counts, Counter()
             self._flushed_at_s = monotonic_s()
-        for name in sorted(counts):
-            try:
+        try:
+            for name in sorted(counts):
                 counter_add(name, counts[name])
-            except (DatabaseError, PsycopgError):
-                # The store itself being away is what the health checks tell; here it only delays a count.
-                with self._lock:
-                    self._counts[name] += counts[name]
+                counts[name] = 0
+        except (DatabaseError, PsycopgError):
+            # The store itself being away is what the health checks tell; here it only delays a count.
+            with self._lock:
+                self._counts.update(counts)
 
 
 @cache

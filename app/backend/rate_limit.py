@@ -1,4 +1,4 @@
-"""Requests of one device per minute, counted in the shared cache.
+"""Requests of one device (or registrations of one address …) per minute, counted in the shared cache.
 
 The limit protects the service, it must not become what breaks it. So the cache is given a fraction of a second; when it
 is away or frozen the process counts for itself for a while and asks nobody. Then every process allows the full limit:
@@ -39,7 +39,7 @@ class LocalWindow:
 
 
 class RateLimiter:
-    """A fixed window of a minute per key."""
+    """A fixed window of a minute per key; `limit_per_minute` unless a request is counted under another one."""
 
     def __init__(self, *, cache_url: str, limit_per_minute: int) -> None:
         self._limit = limit_per_minute
@@ -55,12 +55,12 @@ class RateLimiter:
         )
         self._client.set_retry(redis.retry.Retry(redis.backoff.NoBackoff(), 0))
 
-    def refused_for_s(self, key: str) -> float | None:
+    def refused_for_s(self, key: str, *, limit_per_minute: int | None = None) -> float | None:
         """None when the request may pass, else the seconds until the window ends. Waits `ANSWER_BOUND_S` at most
         for each step of connecting and asking, and at most once in `PAUSE_S` when the cache is away."""
         now_s = wall_s()
         window = int(now_s // WINDOW_S)
-        if self._count(key, window=window) <= self._limit:
+        if self._count(key, window=window) <= (limit_per_minute or self._limit):
             return None
         return WINDOW_S - now_s % WINDOW_S
 

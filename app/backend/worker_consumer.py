@@ -126,10 +126,9 @@ class LoudConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
         A connection that was cut without a word (failover, NAT) stays silent for ever; no socket timeout covers the
         poll, which is only written and then waited for by the loop.
         """
-        is_full = not channel.qos.can_consume()
-        if is_full or not channel.active_queues:  # it does not poll now, and is not deaf
+        if not channel.qos.can_consume() or not channel.active_queues:  # it does not poll now, and is not deaf
             worker_pulse().heard()
-        worker_pulse().beat(is_full=is_full)
+        worker_pulse().beat()
         if self._ack_error is not None:
             raise self._ack_error
         if worker_pulse().silent_s() > deaf_after_s():
@@ -137,7 +136,7 @@ class LoudConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
 
     def _while_waiting(self) -> None:
         worker_pulse().heard()
-        worker_pulse().beat(is_full=False)
+        worker_pulse().beat()
         maybe_shutdown()
 
     def _lost(self, error: BaseException) -> None:

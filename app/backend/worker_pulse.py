@@ -27,10 +27,10 @@ class WorkerPulse:
         """How long the poll has gone unanswered."""
         return monotonic_s() - self._heard_at_s
 
-    def beat(self, *, is_full: bool) -> None:
+    def beat(self) -> None:
         """The loop turned, or the wait for the broker did."""
         self._beat_at_s = monotonic_s()
-        self._file.write(at_s=self._beat_at_s, heard_at_s=self._heard_at_s, full=is_full, connected=not self._is_lost)
+        self._file.write(at_s=self._beat_at_s, heard_at_s=self._heard_at_s)
 
     @property
     def is_broker_lost(self) -> bool:

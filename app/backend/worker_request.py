@@ -10,8 +10,12 @@ from celery.worker.request import Request
 
 from backend.logs import log_event
 from backend.task_counts import task_counts
+from scheduling.tick_task import NOT_DONE
 
 logger = logging.getLogger(__name__)
+
+# Results by which a task says that it ended without having done its work; counted as its outcome.
+TOLD = frozenset({"failed", "retried", "released", "lost", "refused", NOT_DONE})
 
 
 class LoudRequest(Request):  # type: ignore[misc]  # Celery has no types
@@ -28,7 +32,7 @@ class LoudRequest(Request):  # type: ignore[misc]  # Celery has no types
         error = exc_info.exception
         error = error.exc if isinstance(error, ExceptionWithTraceback) else error
         if isinstance(error, WorkerLostError):
-            task_counts().add(self.name, "lost")
+            task_counts().add(self.name, "child_lost")
             log_event(
                 logger,
                 "worker_lost",
@@ -62,8 +66,10 @@ class LoudRequest(Request):  # type: ignore[misc]  # Celery has no types
 
 def _counted(on_success: Callable[..., Any]) -> Callable[..., Any]:
     def count(self: LoudRequest, failed__retval__runtime: Any, **kwargs: Any) -> Any:
-        failed, _, runtime_s = failed__retval__runtime
-        task_counts().add(self.name, "failed" if failed else "succeeded", runtime_s=runtime_s)
+        failed, result, runtime_s = failed__retval__runtime
+        told = str(result).strip("'")  # the child sends the result's repr
+        outcome = "failed" if failed else told if told in TOLD else "succeeded"
+        task_counts().add(self.name, outcome, runtime_s=runtime_s)
         return on_success(self, failed__retval__runtime, **kwargs)
 
     return count

@@ -16,6 +16,7 @@ from celery import bootsteps, signals
 from django.db import connections
 
 from backend.env import EXIT_CONFIG, config
+from backend.health.broker import CONSUMER_KEY
 from backend.logs import log_event
 from backend.stop_signal import StopSignalStep
 from backend.task_counts import task_counts
@@ -95,7 +96,7 @@ class Background:
         )
         with client:
             for queue in self._queues:
-                key = f"consumer:{queue}:{times.service_name}"
+                key = CONSUMER_KEY.format(queue=queue, replica=times.service_name)
                 client.set(key, times.build_id, px=round(times.overdue_s * 1000))
 
     def _before_fork(self) -> None:

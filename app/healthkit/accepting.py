@@ -10,15 +10,14 @@ import uuid
 from dataclasses import dataclass
 from typing import LiteralString
 
-import orjson
-
 from backend.env import config
 from backend.errors import ApiError, Code
-from backend.limits import MAX_CHUNKS_PER_BATCH, require_between, require_text
+from backend.limits import MAX_ANCHOR_BYTES, MAX_CHUNKS_PER_BATCH, require_between, require_bytes, require_text
 from backend.logs import log_event
 from backend.publish import publish
 from healthkit.database import fetch_all, fetch_one
 from healthkit.dispatching import BATCH_TASK
+from healthkit.raw_samples import UnreadableSamples, samples_parse
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +104,8 @@ def import_start(
     require_text(type_identifier, name="type")
     for name, anchor in (("startingAnchor", starting_anchor), ("newAnchor", new_anchor)):
         if anchor is not None:
-            require_text(anchor, name=name, max_length=4_096)
+            require_text(anchor, name=name, max_length=MAX_ANCHOR_BYTES)
+            require_bytes(anchor, name=name, limit=MAX_ANCHOR_BYTES)
     require_between(chunk_count, name="chunkCount", low=1, high=MAX_CHUNKS_PER_BATCH)
     content = (type_identifier, starting_anchor, new_anchor, chunk_count)
     created = fetch_one(_START, uuid.uuid4(), user_id, device_id, idempotency_key, *content)
@@ -133,6 +133,7 @@ def chunk_upload(*, device_id: int, batch_id: uuid.UUID, index: int, digest: str
     chunk_count, status, counted_status = row
     if counted_status is None:
         return _already_there(batch_id, index, digest=digest.lower(), chunk_count=chunk_count, status=status)
+    log_event(logger, "chunk_accepted", f"{sample_count} samples kept", batch=str(batch_id), chunk=index)
     if counted_status != "PENDING":
         _dispatch(batch_id)
     return ReceivedChunk(batch_id=batch_id, index=index, received_count=sample_count, batch_status=counted_status)
@@ -140,17 +141,14 @@ def chunk_upload(*, device_id: int, batch_id: uuid.UUID, index: int, digest: str
 
 def _checked_count(samples: str, digest: str) -> int:
     """Number of samples in the text. Raises: `ApiError`."""
-    raw = samples.encode()
-    if hashlib.sha256(raw).hexdigest() != digest.lower():
+    if hashlib.sha256(samples.encode()).hexdigest() != digest.lower():
         raise ApiError(Code.BAD_REQUEST, "digest: expected the SHA-256 of samples' UTF-8 in hexadecimal")
     if "\0" in samples:
         raise ApiError(Code.BAD_REQUEST, "samples: a NUL character is not JSON")
     try:
-        parsed = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        raise ApiError(Code.BAD_REQUEST, "samples: expected JSON") from None
-    if not isinstance(parsed, list):
-        raise ApiError(Code.BAD_REQUEST, "samples: expected a JSON array")
+        parsed = samples_parse(samples)
+    except UnreadableSamples as error:
+        raise ApiError(Code.BAD_REQUEST, f"samples: {error}") from None
     limit = config().max_samples_per_chunk
     if len(parsed) > limit:
         raise ApiError(Code.TOO_LARGE, f"samples: a chunk has at most {limit}")

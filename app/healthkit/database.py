@@ -27,6 +27,8 @@ INFRASTRUCTURE_ERRORS = (
     DjangoOperationalError,
     DjangoInterfaceError,
 )
+# OperationalErrors by their class, but no wait makes a row fit that Postgres has no room for.
+TOO_MUCH_ERRORS = (psycopg.errors.ProgramLimitExceeded, psycopg.errors.StatementTooComplex)
 
 _CANCEL_BOUND_S = 1.0
 _LOGGER = logging.getLogger(__name__)

@@ -32,17 +32,34 @@ def dead_letter_record(
     )
     if row is None:
         return False
+    batch = None if batch_id is None else str(batch_id)
+    dead_letter_report(row[0], task_name=task_name, message_id=message_id, reason=reason, batch=batch)
+    return True
+
+
+def dead_letter_add(
+    cursor: RawCursor, *, task_name: str, message_id: str, payload: dict[str, Any], reason: str
+) -> int | None:
+    """Keep a message in the transaction that found that it cannot run; the letter's id, None if it was kept before.
+
+    To be reported once that is committed.
+    """
+    row = cursor.execute(_INSERT, (task_name, message_id, jsonb_text(payload), reason, None, None)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def dead_letter_report(letter_id: int, *, task_name: str, message_id: str, reason: str, **ids: Any) -> None:
+    """Say that there is a new dead letter, in the log."""
     log_event(
         _LOGGER,
         "dead_lettered",
         f"{task_name} cannot run here: {reason}",
         level=logging.ERROR,
-        batch=None if batch_id is None else str(batch_id),
         task_id=message_id,
         error=reason,
-        dead_letter=row[0],
+        dead_letter=letter_id,
+        **ids,
     )
-    return True
 
 
 def chunk_dead_letter(cursor: RawCursor, *, batch_id: UUID, chunk_id: int, chunk_index: int, reason: str) -> None:

@@ -17,11 +17,12 @@ BATCH_TASK = "healthkit.import_batch"
 CHUNK_TASK = "healthkit.import_chunk"
 
 # The first of the batch's chunks that may run and are owed a message, as far as slots are free; marked as dispatched.
+# Chosen before they are locked: who finds one locked by a twin takes no later one in its place.
 _CLAIM_DISPATCH: LiteralString = """
 WITH busy AS (
     SELECT count(*) AS slots FROM healthkit_import_chunk
     WHERE batch_id = $1 AND status = 'PENDING' AND (claim_token IS NOT NULL OR next_dispatch_at > clock_timestamp())
-), owed AS (
+), candidate AS (
     SELECT c.id FROM healthkit_import_chunk c
     JOIN healthkit_import_batch b ON b.id = c.batch_id AND b.status IN ('PROCESSING', 'ABANDONED')
     WHERE c.batch_id = $1 AND c.status = 'PENDING' AND c.claim_token IS NULL
@@ -29,7 +30,11 @@ WITH busy AS (
       AND (c.next_dispatch_at IS NULL OR c.next_dispatch_at <= clock_timestamp())
     ORDER BY c.chunk_index
     LIMIT (SELECT greatest($2::int - slots, 0) FROM busy)
-    FOR UPDATE OF c SKIP LOCKED
+), owed AS (
+    SELECT id FROM healthkit_import_chunk
+    WHERE id IN (SELECT id FROM candidate) AND status = 'PENDING' AND claim_token IS NULL
+      AND (next_dispatch_at IS NULL OR next_dispatch_at <= clock_timestamp())
+    FOR UPDATE SKIP LOCKED
 )
 UPDATE healthkit_import_chunk c
 SET dispatched_at = clock_timestamp(), dispatch_count = c.dispatch_count + 1,

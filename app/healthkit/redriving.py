@@ -1,4 +1,4 @@
-"""Putting back what will not run again by itself: a chunk, a batch or a dead letter.
+"""Putting back what will not run again by itself: a chunk, a batch or a dead letter (a reminder's, too).
 
 Idempotent: what is not FAILED (any more) is left alone, and a second call puts nothing back. Every call leaves an audit
 row. A chunk that is put back starts with fresh counters; its batch is open again until it is dealt with.
@@ -17,13 +17,16 @@ from healthkit.dispatching import chunks_dispatch
 from healthkit.importing.rejected import rejected_reimport
 from healthkit.jsonb import jsonb_value
 from healthkit.models.redrive import RedriveKind
+from reminders.refusals import delivery_of, delivery_put_back
 
 _CHUNK_BY_INDEX: LiteralString = (
     "SELECT id, batch_id FROM healthkit_import_chunk WHERE batch_id = $1 AND chunk_index = $2"
 )
 _CHUNK_BY_ID: LiteralString = "SELECT id, batch_id FROM healthkit_import_chunk WHERE id = $1"
 _BATCH: LiteralString = "SELECT id FROM healthkit_import_batch WHERE id = $1"
-_LETTER: LiteralString = "SELECT chunk_id, payload, redriven_at IS NOT NULL FROM healthkit_dead_letter WHERE id = $1"
+_LETTER: LiteralString = """
+SELECT chunk_id, task_name, message_id, payload, redriven_at IS NOT NULL FROM healthkit_dead_letter WHERE id = $1
+"""
 
 # Chunks in the order of their ids, then the batch: the order in which an import locks its own.
 _CHUNKS_BACK: LiteralString = """
@@ -50,8 +53,9 @@ UPDATE healthkit_dead_letter SET redriven_at = clock_timestamp()
 WHERE chunk_id = ANY($1::bigint[]) AND redriven_at IS NULL
 """
 
-_LETTER_DONE: LiteralString = """
-UPDATE healthkit_dead_letter SET redriven_at = clock_timestamp() WHERE id = $1 AND redriven_at IS NULL
+_LETTER_OF_MESSAGE: LiteralString = """
+UPDATE healthkit_dead_letter SET redriven_at = clock_timestamp()
+WHERE task_name = $1 AND message_id = $2 AND redriven_at IS NULL
 """
 _AUDIT: LiteralString = "INSERT INTO healthkit_redrive (kind, target, actor, redriven_count) VALUES ($1, $2, $3, $4)"
 
@@ -61,7 +65,7 @@ class TargetNotFound(LookupError):
 
 
 def redrive(*, kind: RedriveKind, target: str, actor: str) -> int:
-    """Put back what `target` names, and say how much that was: chunks, plus 1 for a message.
+    """Put back what `target` names, and say how much that was: chunks, plus 1 for a message or a reminder.
 
     `target`: a batch's id; a chunk's id or "<batch id>:<index>"; a dead letter's id. A batch's redrive also imports
     those of its rejected samples that can be taken by now (its type has got a row, say), and counts their chunks.
@@ -82,12 +86,15 @@ def _batch_redrive(target: str, actor: str) -> int:
     batch_id = _uuid(target)
     if cursor.execute(_BATCH, (batch_id,)).fetchone() is None:
         raise TargetNotFound(target)
-    reimported = rejected_reimport(batch_id)
     with raw.transaction():
-        count = _chunks_back(cursor, batch_id, None) + reimported
+        count = _chunks_back(cursor, batch_id, None)
         _audit(cursor, RedriveKind.BATCH, target, actor, count)
     chunks_dispatch(batch_id)
-    return count
+    reimported = rejected_reimport(batch_id)
+    if reimported:
+        with raw.transaction():
+            _audit(cursor, RedriveKind.BATCH, target, actor, reimported)
+    return count + reimported
 
 
 def _chunk_redrive(target: str, actor: str) -> int:
@@ -100,19 +107,21 @@ def _chunk_redrive(target: str, actor: str) -> int:
 
 
 def _letter_redrive(target: str, actor: str) -> int:
-    letter_id = _number(target)
-    row = fetch_one(_LETTER, letter_id)
+    row = fetch_one(_LETTER, _number(target))
     if row is None:
         raise TargetNotFound(target)
-    chunk_id, text, is_done = row
+    chunk_id, task_name, message_id, text, is_done = row
     if chunk_id is not None:
         [chunk] = fetch_all(_CHUNK_BY_ID, chunk_id)
         return _chunk_back(RedriveKind.DEAD_LETTER, target, actor, *chunk)
+    delivery_id = delivery_of(task_name=task_name, message_id=message_id)
+    if delivery_id is not None:
+        return _delivery_back(target, actor, delivery_id, task_name=task_name, message_id=message_id)
     is_sent = not is_done and _message_publish(jsonb_value(text))
     raw = raw_connection()
     cursor = raw_cursor(raw)
     with raw.transaction():
-        count = cursor.execute(_LETTER_DONE, (letter_id,)).rowcount if is_sent else 0
+        count = cursor.execute(_LETTER_OF_MESSAGE, (task_name, message_id)).rowcount if is_sent else 0
         _audit(cursor, RedriveKind.DEAD_LETTER, target, actor, count)
     return count
 
@@ -124,6 +133,17 @@ def _chunk_back(kind: RedriveKind, target: str, actor: str, chunk_id: int, batch
         count = _chunks_back(cursor, batch_id, chunk_id)
         _audit(cursor, kind, target, actor, count)
     chunks_dispatch(batch_id)
+    return count
+
+
+def _delivery_back(target: str, actor: str, delivery_id: int, *, task_name: str, message_id: str) -> int:
+    """Beat's next look for due reminders sends it. Whichever letter was named, the one that is open is dealt with."""
+    raw = raw_connection()
+    cursor = raw_cursor(raw)
+    with raw.transaction():
+        count = delivery_put_back(cursor, delivery_id)
+        cursor.execute(_LETTER_OF_MESSAGE, (task_name, message_id))
+        _audit(cursor, RedriveKind.DEAD_LETTER, target, actor, count)
     return count
 
 

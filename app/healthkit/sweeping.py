@@ -31,11 +31,12 @@ RETURNING b.id, b.uploaded_count, b.chunk_count
 
 # `head`: how far the queue has got, by the dispatch times of what was finished in the last two sweeps. A message that
 # was sent after that is still waiting its turn and is left alone; one that was overtaken is lost. Without any progress
-# nobody can tell, and the backoff alone decides.
+# nobody can tell, and the backoff alone decides. A message sent again keeps the time of the first: when that one is the
+# one to arrive, the queue has got no further, and all that waits behind it must not look overtaken.
 _REDISPATCH: LiteralString = """
 WITH head AS (
     SELECT max(dispatched_at) AS at FROM healthkit_import_chunk
-    WHERE finished_at > clock_timestamp() - 2 * $2 * interval '1 second'
+    WHERE finished_at > statement_timestamp() - 2 * $2 * interval '1 second'
 ), candidate AS (
     SELECT c.id, coalesce(c.next_dispatch_at, c.next_attempt_at, c.created_at) AS since
     FROM healthkit_import_batch b
@@ -64,7 +65,8 @@ WITH head AS (
     FOR UPDATE SKIP LOCKED
 )
 UPDATE healthkit_import_chunk c
-SET dispatched_at = clock_timestamp(), dispatch_count = c.dispatch_count + 1,
+SET dispatched_at = CASE WHEN c.dispatch_count = 0 THEN clock_timestamp() ELSE c.dispatched_at END,
+    dispatch_count = c.dispatch_count + 1,
     next_dispatch_at = clock_timestamp() + least($2 * power(2, least(c.dispatch_count, 20)), $3) * interval '1 second'
 FROM owed WHERE c.id = owed.id
 RETURNING c.batch_id, c.chunk_index, c.id, c.dispatch_count

@@ -1,7 +1,7 @@
 """The Celery tasks of imports: fetch, call a service, map errors. Progress lives in Postgres, not in results.
 
-A task that meets a database that is away says so and ends: its message is acked, because the row is found by the
-sweeper, and a message that is put back at once would only spin.
+A task that meets a database that is away says so and ends: its message is acked, because a row is found by the sweeper
+and a tick by beat, and a message that is put back at once would only spin.
 """
 
 import logging
@@ -21,10 +21,10 @@ from healthkit.importing.chunk import chunk_refuse, chunk_run
 from healthkit.importing.duplicate_lock import duplicate_lock
 from healthkit.retention import records_clean_up
 from healthkit.sweeping import imports_sweep
+from scheduling.tick_task import NOT_DONE
 
 SWEEP_TASK = "healthkit.sweep"
 CLEAN_UP_TASK = "healthkit.clean_up"
-UNAVAILABLE = "unavailable"
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -67,7 +67,12 @@ def sweep() -> str:
 @shared_task(name=CLEAN_UP_TASK)  # type: ignore[untyped-decorator]  # Celery has no types
 def clean_up() -> str:
     """Remove records and raw chunks that are past their retention, if that is turned on."""
-    return _with_database(lambda: str(records_clean_up()))
+
+    def run() -> str:
+        done = records_clean_up()
+        return str(done) if done.is_complete else NOT_DONE
+
+    return _with_database(run)
 
 
 def _with_database(call: Callable[[], str], *, batch: str | None = None, chunk: int | None = None) -> str:
@@ -78,10 +83,10 @@ def _with_database(call: Callable[[], str], *, batch: str | None = None, chunk: 
         log_event(
             _LOGGER,
             "database_unavailable",
-            "left to the sweeper",
+            "not done; left to the sweeper, or to the tick's next message",
             level=logging.ERROR,
             error=error_text(error),
             batch=batch,
             chunk=chunk,
         )
-        return UNAVAILABLE
+        return NOT_DONE

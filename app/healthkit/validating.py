@@ -3,7 +3,6 @@
 Pure: no database. What only the database knows (a UUID with other content, a closed day) is decided by the insert.
 """
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ from healthkit.models.sample_type import SampleKind
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 FUTURE_TOLERANCE = timedelta(hours=24)
 LONGEST = timedelta(days=7)
+LARGEST = 1e100  # either way: the sums and squares of a day stay within float64
 SOURCE_ID_MAX_CHARS = 255
 SOURCE_NAME_MAX_CHARS = 255
 _PRECEDENCE = {kind.value: rank for rank, kind in enumerate(SourceKind, start=1)}
@@ -178,7 +178,7 @@ def _value(raw: Any, rule: TypeRule) -> tuple[str | None, str]:
         value = float(raw)
     except OverflowError:
         raise _Unfit(RejectReason.BAD_VALUE) from None
-    if not math.isfinite(value) or (value < 0 and rule.kind == SampleKind.CUMULATIVE):
+    if not abs(value) <= LARGEST or (value < 0 and rule.kind == SampleKind.CUMULATIVE):
         raise _Unfit(RejectReason.BAD_VALUE)
     return canonical_number(value), ""
 

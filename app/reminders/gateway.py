@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from http.client import HTTPException
+from typing import Any
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 
 class GatewayFailed(Exception):
@@ -14,11 +15,11 @@ class GatewayFailed(Exception):
 
 
 class GatewayUnavailable(GatewayFailed):
-    """No answer, or one that says try again (5xx, 408, 425, 429)."""
+    """No answer, or one that is not about this reminder: 3xx, 5xx, and those 4xx of `_NOT_ITS_FAULT`."""
 
 
 class GatewayRefused(GatewayFailed):
-    """The gateway will never take this request (another 4xx)."""
+    """The gateway will never take this reminder (another 4xx)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,27 @@ class ReminderMessage:
     text: str
 
 
-_TRY_AGAIN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+# Asked too early or too often; or the address and the credentials are not those that the gateway wants. Whoever mends
+# its configuration, or ours, wants no reminder to be lost meanwhile.
+_NOT_ITS_FAULT = frozenset(
+    {
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.TOO_EARLY,
+        HTTPStatus.TOO_MANY_REQUESTS,
+    }
+)
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    """Python would follow some with a GET, whose 200 says nothing of the reminder."""
+
+    def redirect_request(self, *_: Any) -> None:
+        """None makes the redirect the answer."""
 
 
 def reminder_post(message: ReminderMessage, *, url: str, timeout_s: float) -> None:
@@ -52,12 +73,12 @@ def reminder_post(message: ReminderMessage, *, url: str, timeout_s: float) -> No
         method="POST",
     )
     try:
-        with urlopen(request, timeout=timeout_s) as answer:
+        with build_opener(_NoRedirects).open(request, timeout=timeout_s) as answer:
             answer.read()
     except HTTPError as error:
         with error:
-            if error.code >= HTTPStatus.INTERNAL_SERVER_ERROR or error.code in _TRY_AGAIN:
-                raise GatewayUnavailable(f"the gateway answered {error.code}") from error
-            raise GatewayRefused(f"the gateway answered {error.code}") from error
-    except (OSError, HTTPException) as error:
+            is_refusal = HTTPStatus.BAD_REQUEST <= error.code < HTTPStatus.INTERNAL_SERVER_ERROR
+            failure = GatewayRefused if is_refusal and error.code not in _NOT_ITS_FAULT else GatewayUnavailable
+            raise failure(f"the gateway answered {error.code}") from error
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: the address of a redirect that is none
         raise GatewayUnavailable(f"{type(error).__name__}: {error}") from error

@@ -7,37 +7,45 @@ from uuid import UUID, uuid4
 
 from django.db import connection
 
+from backend.clock import monotonic_s
 from backend.env import config
 from backend.logs import log_event
 from backend.publish import publish
 from reminders.gateway import GatewayRefused, GatewayUnavailable, ReminderMessage, reminder_post
+from reminders.refusals import SEND_TASK, delivery_refuse
 
 logger = logging.getLogger(__name__)
 
-DUE_PER_RUN = 200  # deliveries that one run of send_due dispatches
+DUE_PER_ROUND = 200  # deliveries that are made, and dispatched, in one statement; a run has as many rounds as it takes
 GATEWAY_SHARE = 0.2  # of the claim timeout: how long the gateway may take over each step of one request
 BACKOFF_MAX_DOUBLINGS = 6
 BACKOFF_MAX_S = 600.0
 
+# Both compare with statement_timestamp(), which an index can be searched for.
 _MATERIALISE = """
-INSERT INTO reminders_delivery (reminder_id, due_at, key, status, attempts, last_error, created_at)
-SELECT reminder.id, reminder.due_at,
-    reminder.id || ':' || to_char(reminder.due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'),
-    'pending', 0, '', clock_timestamp()
-FROM reminders_reminder AS reminder
-WHERE reminder.due_at <= clock_timestamp()
-  AND NOT EXISTS (
-    SELECT 1 FROM reminders_delivery AS delivery
-    WHERE delivery.reminder_id = reminder.id AND delivery.due_at = reminder.due_at)
-ORDER BY reminder.due_at LIMIT %(limit)s
-ON CONFLICT DO NOTHING
+WITH due AS (
+    SELECT id FROM reminders_reminder
+    WHERE NOT has_delivery AND due_at <= statement_timestamp()
+    ORDER BY due_at LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
+), taken AS (
+    UPDATE reminders_reminder AS reminder SET has_delivery = true FROM due WHERE reminder.id = due.id
+    RETURNING reminder.id, reminder.due_at
+), made AS (
+    INSERT INTO reminders_delivery (reminder_id, due_at, key, status, attempts, last_error, created_at, next_attempt_at)
+    SELECT id, due_at, id || ':' || to_char(due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'),
+        'pending', 0, '', clock_timestamp(), due_at
+    FROM taken
+    ON CONFLICT DO NOTHING
+)
+SELECT count(*) FROM taken
 """
+# Whoever has waited longest goes first, so that neither new ones nor those that are tried again keep the others out.
 _DISPATCH = """
 UPDATE reminders_delivery SET next_attempt_at = clock_timestamp() + make_interval(secs => %(again_s)s)
 WHERE id IN (
     SELECT id FROM reminders_delivery
-    WHERE status = 'pending' AND (next_attempt_at IS NULL OR next_attempt_at <= clock_timestamp())
-    ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+    WHERE status = 'pending' AND next_attempt_at <= statement_timestamp()
+    ORDER BY next_attempt_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
 RETURNING id
 """
 _CLAIM = """
@@ -62,11 +70,6 @@ SET last_error = %(error)s, next_attempt_at = clock_timestamp() + make_interval(
     claim_token = NULL, claim_expires_at = NULL
 WHERE id = %(id)s AND claim_token = %(token)s AND status = 'pending'
 """
-_FAILED = """
-UPDATE reminders_delivery
-SET status = 'failed', last_error = %(error)s, next_attempt_at = NULL, claim_token = NULL, claim_expires_at = NULL
-WHERE id = %(id)s AND claim_token = %(token)s AND status = 'pending'
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +85,22 @@ class ClaimedDelivery:
 def reminders_send_due() -> int:
     """Make a delivery of each reminder that fell due, and dispatch those whose turn it is; returns how many.
 
-    Bounded per run. A dispatched delivery is dispatched again after a while if it is then still pending, so a message
-    that is lost costs time only.
+    Ends when the next run is due, at the latest, with the publish that is then under way. A dispatched delivery is
+    dispatched again after a while if it is then still pending, so a message that is lost or not sent costs time only.
     """
-    again_s = max(config().reminder_interval_s, config().overdue_s / 2)
-    with connection.cursor() as cursor:
-        cursor.execute(_MATERIALISE, {"limit": DUE_PER_RUN})
-    with connection.cursor() as cursor:
-        cursor.execute(_DISPATCH, {"again_s": again_s, "limit": DUE_PER_RUN})
-        due = [row[0] for row in cursor.fetchall()]
-    for count, delivery_id in enumerate(due):
-        if not publish("reminders.send_one", (delivery_id,), ids={"delivery": str(delivery_id)}):
-            return count  # the broker is away; the others come again by their next attempt's time
-    return len(due)
+    until_s = monotonic_s() + min(config().reminder_interval_s, config().claim_timeout_s)
+    sent = 0
+    while True:
+        made = _deliveries_make()
+        dispatched = _deliveries_dispatch()
+        for delivery_id in dispatched:
+            if not publish(SEND_TASK, (delivery_id,), ids={"delivery": str(delivery_id)}):
+                return sent  # the broker is away; the others come again by their next attempt's time
+            sent += 1
+            if monotonic_s() >= until_s:
+                return sent  # and here they do, too
+        if max(made, len(dispatched)) < DUE_PER_ROUND:
+            return sent
 
 
 def delivery_send(delivery_id: int) -> bool:
@@ -111,7 +117,7 @@ def delivery_send(delivery_id: int) -> bool:
             claimed.message, url=config().reminder_gateway_url, timeout_s=config().claim_timeout_s * GATEWAY_SHARE
         )
     except GatewayRefused as error:
-        _delivery_end(_FAILED, claimed, error=str(error))
+        delivery_refuse(delivery_id=claimed.id, token=claimed.token, reason=str(error))
         _log_failure(claimed, error, level=logging.ERROR)
         return False
     except GatewayUnavailable as error:
@@ -131,6 +137,19 @@ def retry_wait_s(attempts: int) -> float:
     """Seconds until a delivery that has failed `attempts` times is tried again: doubling, capped, for ever."""
     base_s = min(config().reminder_interval_s, BACKOFF_MAX_S)
     return min(BACKOFF_MAX_S, base_s * 2.0 ** min(attempts - 1, BACKOFF_MAX_DOUBLINGS))
+
+
+def _deliveries_make() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(_MATERIALISE, {"limit": DUE_PER_ROUND})
+        return int(cursor.fetchone()[0])
+
+
+def _deliveries_dispatch() -> list[int]:
+    again_s = max(config().reminder_interval_s, config().overdue_s / 2)
+    with connection.cursor() as cursor:
+        cursor.execute(_DISPATCH, {"again_s": again_s, "limit": DUE_PER_ROUND})
+        return [row[0] for row in cursor.fetchall()]
 
 
 def _delivery_claim(delivery_id: int) -> ClaimedDelivery | None:

@@ -13,14 +13,18 @@ from datetime import datetime
 from typing import Any
 
 from celery import schedules
-from django.db.models import F
+from django.conf import settings
 from django_celery_beat.models import PeriodicTask
 
 from scheduling.due_times import DueTimes, due_times, next_due
 
 logger = logging.getLogger(__name__)
 
-_OPTIONS = ("queue", "exchange", "routing_key", "priority")
+_OPTIONS = ("queue", "priority")
+
+
+class UnknownDestination(ValueError):
+    """A queue that is not declared, or an exchange or routing key, which lead to no queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +76,8 @@ def entries_enabled() -> tuple[list[Entry], dict[str, str]]:
     return good, bad
 
 
-def entry_ran(entry: Entry, *, at: datetime) -> None:
-    """Show the run in the admin (an update, which marks nothing as edited) and end an entry that runs once."""
-    rows = PeriodicTask.objects.filter(name=entry.name)
-    if entry.is_one_off:
-        rows.update(last_run_at=at, total_run_count=F("total_run_count") + 1, enabled=False)
-    else:
-        rows.update(last_run_at=at, total_run_count=F("total_run_count") + 1)
-
-
 def _entry_of(row: PeriodicTask) -> Entry:
+    _require_destination(row)
     options: dict[str, Any] = {name: value for name in _OPTIONS if (value := getattr(row, name)) is not None}
     if row.expire_seconds is not None:
         options["expires"] = row.expire_seconds
@@ -97,3 +93,12 @@ def _entry_of(row: PeriodicTask) -> Entry:
         end_at=row.expires,
         is_one_off=row.one_off,
     )
+
+
+def _require_destination(row: PeriodicTask) -> None:
+    """Raises: `UnknownDestination`. A row that names none is routed by its task, to a declared queue."""
+    declared = [queue.name for queue in settings.CELERY_TASK_QUEUES]
+    if row.queue and row.queue not in declared:
+        raise UnknownDestination(f"queue {row.queue!r} is none of {', '.join(declared)}")
+    if row.exchange or row.routing_key:
+        raise UnknownDestination("messages go to a queue by its name: leave exchange and routing key empty")

@@ -8,8 +8,8 @@ from uuid import UUID
 from backend.clock import monotonic_s
 from backend.env import config
 from backend.logs import log_event
-from backend.publish import publish
-from scheduling.entries import Entry, entries_enabled, entry_ran
+from backend.publish import MessageUnsendable, PublishFailed, message_send
+from scheduling.entries import Entry, entries_enabled
 from scheduling.lease import Held
 from scheduling.ticks import (
     TickId,
@@ -47,6 +47,7 @@ class Leadership:
         self._looked_at: datetime | None = None  # the database's clock at the last loop
         self._has_open = True
         self._retry_at_s = 0.0
+        self._unsendable: dict[TickId, float] = {}  # when each is tried again
         self._account_at_s = 0.0
         self._forget_at_s = monotonic_s() + FORGET_EVERY_S
 
@@ -67,7 +68,10 @@ class Leadership:
         names = [entry.name for entry in entries]
         self._account(names)
         if self._has_open and monotonic_s() >= self._retry_at_s:
-            self._report(ticks_supersede(names, token=self._token), "overtaken by a later tick before it was published")
+            self._report(
+                ticks_supersede(names, token=self._token),
+                "before it was published a later one fell due, or its entry was disabled",
+            )
             if not self._publish_open({entry.name: entry for entry in entries}, lease_in_time):
                 return None
         return self._wait_s(entries, lease)
@@ -109,6 +113,10 @@ class Leadership:
         due = entry.due_between(after=self._reached[entry.name], until=now, limit=MISSED_MAX)
         if due.latest is None:
             return True
+        if entry.is_one_off and self._has_tick(entry):
+            # The tick that it has runs, however late; one more would be too many.
+            self._reached[entry.name] = due.latest
+            return True
         is_held, new = ticks_claim(
             entry.name, run=due.latest, missed=due.earlier, token=self._token, holder=self._holder
         )
@@ -118,27 +126,44 @@ class Leadership:
         self._has_open = True
         missed = [tick for tick in new if tick.due_at != due.latest]
         self._report(missed, "no beat was leading when it fell due", uncounted=due.dropped)
-        if TickId(entry.name, due.latest) in new:
-            entry_ran(entry, at=now)
         return True
 
+    def _has_tick(self, entry: Entry) -> bool:
+        """Since it was edited last, which is how an operator has it run once more."""
+        last = ticks_last([entry.name]).get(entry.name)
+        return last is not None and last > entry.changed_at
+
     def _publish_open(self, entries: dict[str, Entry], lease_in_time: LeaseInTime) -> bool:
-        """Publish every claimed tick; False when the lease is over. Stops at the first failure, to try again later."""
+        """Publish every claimed tick; False when the lease is over.
+
+        A tick that cannot be sent keeps no other from being sent. A broker that is away is asked once, and again later:
+        each publish may take as long as its bound.
+        """
+        unsendable: dict[TickId, float] = {}
         for tick in ticks_open():
             entry = entries.get(tick.entry)
             if entry is None:
-                continue  # disabled just now, or of a kind that ran once; the next loop gives it up
+                continue  # disabled just now; the next loop gives it up
+            retry_at_s = self._unsendable.get(tick, 0.0)
+            if monotonic_s() < retry_at_s:
+                unsendable[tick] = retry_at_s
+                continue
             if lease_in_time() is None:
                 return False
-            is_sent = publish(
-                entry.task, entry.args, kwargs=entry.kwargs, ids={"tick": str(tick)}, options=entry.options
-            )
-            if not is_sent:
+            try:
+                message_send(
+                    entry.task, entry.args, kwargs=entry.kwargs, ids={"tick": str(tick)}, options=entry.options
+                )
+            except MessageUnsendable:
+                unsendable[tick] = monotonic_s() + config().beat_renew_s
+                continue
+            except PublishFailed:
                 self._retry_at_s = monotonic_s() + config().beat_renew_s
                 return True
             tick_published(tick, holder=self._holder)
             log_event(logger, "tick_published", f"{entry.task} is due", tick=str(tick), task=entry.task)
-        self._has_open = False
+        self._unsendable = unsendable
+        self._has_open = bool(unsendable)
         return True
 
     def _account(self, names: list[str]) -> None:
@@ -154,6 +179,7 @@ class Leadership:
         if monotonic_s() >= self._forget_at_s:
             self._forget_at_s = monotonic_s() + FORGET_EVERY_S
             ticks_forget(age_s=FORGET_AGE_S, limit=FORGET_LIMIT)
+            self._broken = {}  # to be told again
 
     def _report(self, missed: list[TickId], why: str, *, uncounted: int = 0) -> None:
         for tick in missed[:MISSED_LINES_MAX]:

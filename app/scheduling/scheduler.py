@@ -58,7 +58,7 @@ class LeasedScheduler(DatabaseScheduler):  # type: ignore[misc]  # django-celery
             self._is_away = False
         except (DatabaseError, InterfaceError) as error:
             wait_s = self._on_database_away(error)
-        self._heartbeat.write(at_s=monotonic_s(), leading=self._lease is not None)
+        self._heartbeat.write(at_s=monotonic_s())
         self._leave_if_told()
         self._is_idle = True
         return min(LOOP_MAX_S, config().beat_renew_s / 2, max(LOOP_MIN_S, wait_s))

@@ -22,7 +22,11 @@ WITH lease AS ({_LEASE}), inserted AS (
 )
 SELECT EXISTS (SELECT 1 FROM lease), ARRAY(SELECT due_at FROM inserted ORDER BY due_at)
 """
-_LAST = "SELECT entry, max(due_at) FROM scheduling_tick WHERE entry = ANY (%(entries)s) GROUP BY entry"
+_LAST = """
+SELECT entry, last.due_at FROM unnest(%(entries)s::text[]) AS entry
+CROSS JOIN LATERAL (
+    SELECT due_at FROM scheduling_tick AS tick WHERE tick.entry = entry.entry ORDER BY due_at DESC LIMIT 1) AS last
+"""
 _SUPERSEDE = f"""
 UPDATE scheduling_tick AS tick SET status = 'missed'
 WHERE tick.status = 'claimed' AND EXISTS ({_LEASE})
@@ -46,18 +50,28 @@ WHERE tick.status = 'published' AND EXISTS ({_LEASE})
 """
 _OPEN = "SELECT entry, due_at FROM scheduling_tick WHERE status = 'claimed' ORDER BY due_at, entry"
 _PUBLISHED = """
-UPDATE scheduling_tick SET status = 'published', holder = %(holder)s, published_at = clock_timestamp()
-WHERE entry = %(entry)s AND due_at = %(due_at)s AND status IN ('claimed', 'missed')
+WITH published AS (
+    UPDATE scheduling_tick SET status = 'published', holder = %(holder)s, published_at = clock_timestamp()
+    WHERE entry = %(entry)s AND due_at = %(due_at)s AND status IN ('claimed', 'missed')
+)
+UPDATE django_celery_beat_periodictask
+SET last_run_at = clock_timestamp(), total_run_count = total_run_count + 1
+WHERE name = %(entry)s
 """
+# An entry that runs once ends with its tick, unless it was edited since: then it is to run once more.
 _DONE = """
-UPDATE scheduling_tick SET status = 'done', done_at = clock_timestamp()
-WHERE entry = %(entry)s AND due_at = %(due_at)s AND status <> 'done'
+WITH done AS (
+    UPDATE scheduling_tick SET status = 'done', done_at = clock_timestamp()
+    WHERE entry = %(entry)s AND due_at = %(due_at)s AND status <> 'done'
+)
+UPDATE django_celery_beat_periodictask SET enabled = false
+WHERE name = %(entry)s AND one_off AND enabled AND date_changed < %(due_at)s
 """
 _IS_DONE = "SELECT 1 FROM scheduling_tick WHERE entry = %(entry)s AND due_at = %(due_at)s AND status = 'done'"
 _FORGET = """
 DELETE FROM scheduling_tick WHERE id IN (
     SELECT tick.id FROM scheduling_tick AS tick
-    WHERE tick.created_at < clock_timestamp() - make_interval(secs => %(age_s)s) AND tick.status <> 'claimed'
+    WHERE tick.created_at < statement_timestamp() - make_interval(secs => %(age_s)s) AND tick.status <> 'claimed'
       AND EXISTS (SELECT 1 FROM scheduling_tick AS later WHERE later.entry = tick.entry AND later.due_at > tick.due_at)
     ORDER BY tick.created_at LIMIT %(limit)s)
 """
@@ -130,13 +144,16 @@ def ticks_reopen(*, token: UUID, visibility_s: float) -> int:
 
 
 def tick_published(tick: TickId, *, holder: str) -> None:
-    """The broker has confirmed the message. A tick that its task was quicker to end stays done."""
+    """The broker has confirmed the message. A tick that its task was quicker to end stays done.
+
+    Shows the run in the admin, too (an update, which marks nothing as edited).
+    """
     with connection.cursor() as cursor:
         cursor.execute(_PUBLISHED, {"entry": tick.entry, "due_at": tick.due_at, "holder": holder})
 
 
 def tick_done(tick: TickId) -> None:
-    """The task of this tick has ended well."""
+    """The task of this tick has ended well, and with it an entry that runs once."""
     with connection.cursor() as cursor:
         cursor.execute(_DONE, {"entry": tick.entry, "due_at": tick.due_at})
 

@@ -22,8 +22,8 @@ from harness.bench.app_env import APP
 from harness.bench.figures import percentile
 from harness.clock import wait_for
 from harness.devices.queries import REGISTER, START_IMPORT, UPLOAD_CHUNK
-from harness.drivers.environments import own_environment
 from harness.drivers.ports import ReservedPort
+from harness.drivers.process.environments import own_environment
 
 HEART_RATE = "HKQuantityTypeIdentifierHeartRate"
 START_TIMEOUT_S = 60.0

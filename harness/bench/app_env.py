@@ -8,8 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from harness.drivers.lab_home import PROJECT
 from harness.errors import DriverError
+from harness.lab_home import PROJECT
 
 APP = PROJECT / "app"
 TOOL_TIMEOUT_S = 300.0

@@ -1,6 +1,6 @@
-"""Writes docs/capacity.md: what one of each carries and what comes first, computed from the measured figures.
+"""Writes the capacity page: what one of each carries and what comes first, computed from the measured figures.
 
-python -m harness.bench.capacity [latest.json] [capacity.md]
+python -m harness.bench.capacity [latest.json] [capacity.md]      both in reports/bench unless told otherwise
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.drivers.lab_home import PROJECT
+from harness.lab_home import PROJECT
 
+BENCH = PROJECT / "reports" / "bench"
 USERS = (1_000, 100_000, 10_000_000)
 SAMPLES_PER_USER_DAY = 1_150  # about 35,000 in thirty days
 PEAK_FACTOR = 4.0  # of the mean: phones sync in the morning
@@ -120,8 +121,8 @@ What is passed first, and what to change then:
 
 def main() -> None:
     """Read the figures, write the page."""
-    figures = Path(sys.argv[1]) if len(sys.argv) > 1 else PROJECT / "reports" / "bench" / "latest.json"
-    target = Path(sys.argv[2]) if len(sys.argv) > 2 else PROJECT / "docs" / "capacity.md"
+    figures = Path(sys.argv[1]) if len(sys.argv) > 1 else BENCH / "latest.json"
+    target = Path(sys.argv[2]) if len(sys.argv) > 2 else BENCH / "capacity.md"
     target.write_text(page(json.loads(figures.read_text(encoding="utf-8"))), encoding="utf-8")
     print(f"written: {target}")
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.drivers.lab_home import PROJECT
+from harness.lab_home import PROJECT
 
 SHARES: Mapping[str, str] = {
     "start": "start-up",

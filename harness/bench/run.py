@@ -1,6 +1,6 @@
 """`make bench`: all measures, one after another, into reports/bench/latest.json and a picture.
 
-    python -m harness.bench.run [--quick]
+    python -m harness.bench.run [--quick] [--driver auto|containers|processes]
 
 By default some ten minutes on two idle cores: ten million existing records and a ledger of ten million samples.
 `--quick` is a rehearsal with a hundredth of that; its figures say nothing about millions, and the file says so.
@@ -28,11 +28,12 @@ from harness.bench.accept import Load, measure_accept
 from harness.bench.app_env import app_env, migrate, run_app
 from harness.bench.figures import ratio_of_rounds, slope_per_decade, verdict_of
 from harness.bench.picture import draw
+from harness.bench.stores import BenchStores, bench_stores
 from harness.bench.world import World, fill_postgres, write_ledger
 from harness.clock import utc_now
-from harness.drivers.embedded import RunningPostgres, running_postgres, running_redis
-from harness.drivers.lab_home import PROJECT
 from harness.errors import DriverError
+from harness.interrupt import interruptible
+from harness.lab_home import PROJECT
 
 OUT = PROJECT / "reports" / "bench"
 PHONE_CHUNK, LARGEST_CHUNK = 100, 1_000  # what the lab's phones send; what the API takes at most
@@ -59,12 +60,19 @@ def main() -> None:
     """Measure, write, print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
-    size = QUICK if parser.parse_args().quick else FULL
+    parser.add_argument("--driver", default="auto")
+    asked = parser.parse_args()
+    size = QUICK if asked.quick else FULL
     begun = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="chaoslab-bench-") as scratch:
-        found = measure(size, Path(scratch))
+    with (
+        interruptible(),
+        tempfile.TemporaryDirectory(prefix="chaoslab-bench-") as scratch,
+        bench_stores(asked.driver, directory=Path(scratch)) as stores,
+    ):
+        found = measure(size, stores, Path(scratch))
     result = {
         **found,
+        "driver": stores.driver,
         "at": utc_now().isoformat(timespec="seconds"),
         "took_s": round(time.monotonic() - begun),
         "is_full": size is FULL,
@@ -80,16 +88,15 @@ def main() -> None:
     print(f"written: {OUT / 'latest.json'}")
 
 
-def measure(size: Size, scratch: Path) -> dict[str, Any]:
-    """Every figure with the rounds behind it; stores of their own, gone afterwards."""
-    with running_postgres() as postgres, running_redis() as store:
-        with redis.Redis.from_url(store.url) as client:
-            client.config_set("appendfsync", "everysec")  # as production runs it; the lab's scenarios need `always`
-        env = {**app_env(dsn=postgres.dsn(role="app"), redis_url=store.url), "RATE_LIMIT_PER_MINUTE": "1000000"}
-        _say("making the tables")
-        migrate(env)
-        found = {**_imports(env, size), **_accept(env, size, scratch), **_memory(env, size)}
-        return {**found, **_growth(env, size, postgres, scratch)}
+def measure(size: Size, stores: BenchStores, scratch: Path) -> dict[str, Any]:
+    """Every figure with the rounds behind it."""
+    with redis.Redis.from_url(stores.redis_url) as client:
+        client.config_set("appendfsync", "everysec")  # as production runs it; the lab's scenarios need `always`
+    env = {**app_env(dsn=stores.app_dsn, redis_url=stores.redis_url), "RATE_LIMIT_PER_MINUTE": "1000000"}
+    _say("making the tables")
+    migrate(env)
+    found = {**_imports(env, size), **_accept(env, size, scratch), **_memory(env, size)}
+    return {**found, **_growth(env, size, stores.dsn, scratch)}
 
 
 def _imports(env: Mapping[str, str], size: Size) -> dict[str, Any]:
@@ -154,11 +161,11 @@ def _memory(env: Mapping[str, str], size: Size) -> dict[str, Any]:
     return {"worker_rss_growth_mib": memory["after_mib"] - memory["before_mib"], "memory": memory}
 
 
-def _growth(env: Mapping[str, str], size: Size, postgres: RunningPostgres, scratch: Path) -> dict[str, Any]:
+def _growth(env: Mapping[str, str], size: Size, dsn: str, scratch: Path) -> dict[str, Any]:
     """Cost of a sample with ever more records there already, then the check of the ledger that belongs to them."""
     costs: list[tuple[int, list[float]]] = []
     users = 0
-    with psycopg.connect(postgres.dsn(), autocommit=True) as session:
+    with psycopg.connect(dsn, autocommit=True) as session:
         session.execute("TRUNCATE accounts_user CASCADE")
         for existing in size.existing:
             world = World(existing)
@@ -174,7 +181,7 @@ def _growth(env: Mapping[str, str], size: Size, postgres: RunningPostgres, scrat
     _say("writing the ledger")
     write_ledger(World(size.existing[-1]), scratch / "ledger")
     _say("checking it")
-    check = _check(scratch / "ledger", postgres.dsn())
+    check = _check(scratch / "ledger", dsn)
     medians = [(records, median(rounds)) for records, rounds in costs]
     return {
         "cost_slope": slope_per_decade(medians),

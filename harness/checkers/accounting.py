@@ -18,7 +18,7 @@ from typing import Any
 from harness.anomaly import Anomaly, Kind
 from harness.checkers.fates import settle
 from harness.checkers.tally import named
-from harness.evidence import Evidence
+from harness.evidence.evidence import Evidence
 
 _BATCHES = """
 SELECT b.id, b.batch_key, b.status, b.chunk_count, b.uploaded_count, b.done_count, b.failed_count,

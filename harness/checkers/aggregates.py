@@ -1,6 +1,6 @@
 """Invariant: every daily aggregate equals a recomputation from the records, and there is one for each day with records.
 
-The recomputation (`harness/aggregates.py`) follows docs/aggregates.md and shares nothing with the app. Its input are
+The recomputation (`recomputation.py`) follows docs/aggregates.md and shares nothing with the app. Its input are
 the records that are there, and with retention the acknowledged samples that were cleaned: their days are closed and
 keep their figures. Doubles are compared with a relative tolerance of 1e-9.
 
@@ -9,11 +9,11 @@ Cannot see: an error that text, app and recomputation share; the golden examples
 
 from __future__ import annotations
 
-from harness.aggregates import recompute
 from harness.anomaly import Anomaly, Kind
 from harness.checkers.fates import settle
+from harness.checkers.recomputation import recompute
 from harness.checkers.tally import named
-from harness.evidence import Evidence
+from harness.evidence.evidence import Evidence
 
 _FACTS = """
 CREATE OR REPLACE TEMP VIEW facts AS

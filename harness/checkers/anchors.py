@@ -18,7 +18,7 @@ from typing import Any
 from harness.anomaly import Anomaly, Kind
 from harness.checkers.fates import settle
 from harness.checkers.tally import named
-from harness.evidence import Evidence
+from harness.evidence.evidence import Evidence
 
 _MOVES = """
 SELECT m.device_id, any_value(d.device), m.type,

@@ -2,9 +2,11 @@
 
 What a device found wrong at once stands in its op (`wrong`). Beyond that: a verification code works once, on any
 replica (unless the cache was harmed between making and using it), and guessing finds none; a refusal's HTTP status is
-its code's, and /health/imports answers 503 when it names a problem and 200 when not; progress, anchors and aggregates
-as the API tells them equal the rows, once nothing is in flight; a batch that was answered OK exists. In a control no
-request is answered with 502 or above: phones try again, so nobody else would notice.
+its code's, /health/imports answers 503 when it names a problem and 200 when not, and /health/ is 503 while Postgres is
+dead and never because of Redis; progress, anchors and aggregates as the API tells them equal the rows, once nothing is
+in flight, each day from the first that was asked for to the last included; a batch that was answered OK exists. In a
+control, and in a load run without a fault, no request is answered with 502 or above: phones try again, so nobody else
+would notice.
 
 Cannot see: wrong answers to questions that no device asked; connections that a control cuts (an idle one may be closed
 at the very moment when it is used).
@@ -12,13 +14,14 @@ at the very moment when it is used).
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from typing import Any
 
 from harness.anomaly import Anomaly, Kind
 from harness.checkers.fates import settle
 from harness.checkers.tally import named
 from harness.checkers.windows import overlap, windows
-from harness.evidence import Evidence
+from harness.evidence.evidence import Evidence
 
 _WRONG = """
 SELECT op, kind, user, device, batch_key, batch, idx, w FROM (SELECT *, unnest(wrong) AS w FROM ops) ORDER BY op
@@ -61,21 +64,37 @@ SELECT replica, status, count(*), min(at_ms), any_value(problems) FROM (
           FROM (SELECT at_ms, json_extract(reading, '$.imports') AS imports FROM readings)))
 WHERE (status = 200 AND problems <> '[]') OR (status = 503 AND problems = '[]') GROUP BY 1, 2 ORDER BY 1, 2
 """
+# The watch's own looks at Postgres: when each ended, and whether it failed.
+_LOOKS = """
+SELECT DISTINCT epoch_ms(CAST(reading->>'postgres_at' AS TIMESTAMPTZ)) AS at_ms, reading->>'postgres_error' IS NOT NULL
+FROM readings WHERE reading->>'postgres_at' IS NOT NULL ORDER BY at_ms
+"""
+_READY = """
+SELECT DISTINCT replica, CAST(r->>'status' AS INTEGER), epoch_ms(CAST(r->>'asked' AS TIMESTAMPTZ)) AS asked_ms,
+       epoch_ms(CAST(r->>'answered' AS TIMESTAMPTZ)) AS answered_ms
+FROM (SELECT replica, json_extract(ready, '$."' || replica || '"') AS r
+      FROM (SELECT ready, unnest(json_keys(ready)) AS replica
+            FROM (SELECT json_extract(reading, '$.ready') AS ready FROM readings)))
+ORDER BY asked_ms, replica
+"""
 _USES = {
     "second": "worked a second time",
     "earlier": "worked, though a newer one had been made",
     "guess": "was not needed: a wrong one was taken for it",
+    "expired": "worked after its time",
     "spent": "worked after more wrong tries than are allowed",
 }
 # What was asked after the end (`final`), or told an end: neither changes any more.
 _LAST_PROGRESS = """
 SELECT o.op, o.batch, o.device, b.status, o.p->>'status', b.done_count, CAST(o.p->>'doneCount' AS INTEGER),
        b.failed_count, CAST(o.p->>'failedCount' AS INTEGER), s.imported, CAST(o.p->>'importedSamples' AS BIGINT),
-       s.duplicate, CAST(o.p->>'duplicateSamples' AS BIGINT), s.rejected, CAST(o.p->>'rejectedSamples' AS BIGINT)
+       s.duplicate, CAST(o.p->>'duplicateSamples' AS BIGINT), s.rejected, CAST(o.p->>'rejectedSamples' AS BIGINT),
+       s.failed_chunks, CAST(o.p->'failedChunks' AS BIGINT[])
 FROM (SELECT *, facts->'progress' AS p, row_number() OVER (PARTITION BY batch ORDER BY ended_ms DESC) AS turn
       FROM ops WHERE kind = 'progress' AND outcome = 'OK' AND p IS NOT NULL) o
 JOIN batches b ON b.id = o.batch
-JOIN (SELECT batch, sum(imported_count) AS imported, sum(duplicate_count) AS duplicate, sum(rejected_count) AS rejected
+JOIN (SELECT batch, sum(imported_count) AS imported, sum(duplicate_count) AS duplicate, sum(rejected_count) AS rejected,
+             coalesce(list(idx ORDER BY idx) FILTER (status = 'FAILED'), []) AS failed_chunks
       FROM chunks GROUP BY batch) s ON s.batch = o.batch
 WHERE o.turn = 1 AND (o.facts->>'final' = 'true' OR o.p->>'status' IN ('COMPLETED', 'FAILED'))
   AND b.id NOT IN (SELECT batch FROM redriven)
@@ -118,7 +137,8 @@ WITH told AS (
     SELECT op, user, type, unnest(CAST(facts->'days' AS JSON[])) AS d FROM ops
     WHERE kind = 'aggregates' AND outcome = 'OK' AND facts->>'final' = 'true'
 ), asked AS (
-    SELECT DISTINCT o.op, o.type, u.user_id, u.user FROM ops o JOIN users u USING (user)
+    SELECT DISTINCT o.op, o.type, u.user_id, u.user, CAST(o.facts->>'first' AS DATE) AS first,
+           CAST(o.facts->>'last' AS DATE) AS last FROM ops o JOIN users u USING (user)
     WHERE o.kind = 'aggregates' AND o.outcome = 'OK' AND o.facts->>'final' = 'true'
 ), answers AS (
     SELECT a.op, a.user_id, t.type, CAST(d->>'day' AS DATE) AS day, CAST(d->>'sampleCount' AS BIGINT) AS n,
@@ -127,6 +147,7 @@ WITH told AS (
     FROM told t JOIN asked a USING (op)
 ), stored AS (
     SELECT a.op, s.* FROM aggregates s JOIN asked a ON a.user_id = s.user_id AND a.type = s.type
+      AND s.day BETWEEN a.first AND a.last
 )
 SELECT op, user_id, type, day FROM answers x FULL JOIN stored s USING (op, user_id, type, day)
 WHERE x.n IS DISTINCT FROM s.sample_count OR x.total IS DISTINCT FROM s.total OR x.mean IS DISTINCT FROM s.mean
@@ -183,7 +204,7 @@ def _statuses(evidence: Evidence) -> list[_Found]:
         for code, status, times, op, kind, replica in evidence.rows(_REFUSED)
         if code in _STATUS and status != _STATUS[code]
     ]
-    if evidence.expectations.is_control:
+    if evidence.expectations.is_control or evidence.expectations.is_plain_load:
         found += [
             (f"{times} × {kind} was answered with HTTP {status} by {replica}, though nothing was harmed", {"op": op})
             for kind, status, times, op, replica in evidence.rows(_TURNED_AWAY)
@@ -196,7 +217,32 @@ def _statuses(evidence: Evidence) -> list[_Found]:
         )
         for replica, status, times, first, problems in evidence.rows(_HEALTH)
     ]
-    return found
+    return [*found, *_readiness(evidence)]
+
+
+def _readiness(evidence: Evidence) -> list[_Found]:
+    """A replica is ready while Postgres answers, whatever becomes of Redis, and not while Postgres is dead."""
+    looks = evidence.rows(_LOOKS)
+    killed = [fault for fault in evidence.faults if fault.name == "kill_postgres"]
+    is_redis_alone = all(fault.target.endswith("redis") for fault in evidence.faults)
+    must_be_ready = evidence.expectations.is_control or (bool(evidence.faults) and is_redis_alone)
+    first_seen: dict[tuple[str, str], int] = {}
+    for replica, status, asked_ms, answered_ms in evidence.rows(_READY):
+        if status == 503 and must_be_ready:
+            first_seen.setdefault((replica, "was not ready, though nothing had happened to Postgres"), asked_ms)
+        elif status == 200 and killed and _was_dead(looks, asked_ms, answered_ms):
+            first_seen.setdefault((replica, "was ready while Postgres was dead"), asked_ms)
+    return [
+        (f"/health/ of {replica}: it {words}", {"service": replica, "first_seen_ms": at_ms})
+        for (replica, words), at_ms in first_seen.items()
+    ]
+
+
+def _was_dead(looks: list[tuple[Any, ...]], from_ms: int, to_ms: int) -> bool:
+    """Whether every look from the last before a span to the second after it failed; the first may have begun within."""
+    before = bisect_right(looks, from_ms, key=lambda look: look[0]) - 1
+    after = bisect_left(looks, to_ms, key=lambda look: look[0]) + 1
+    return before >= 0 and after < len(looks) and all(has_failed for _, has_failed in looks[before : after + 1])
 
 
 def _read_back(evidence: Evidence) -> list[_Found]:
@@ -218,9 +264,9 @@ def _read_back(evidence: Evidence) -> list[_Found]:
 
 def _progress(evidence: Evidence) -> list[_Found]:
     found: list[_Found] = []
-    names = ("status", "done", "failed", "imported", "duplicate", "rejected")
+    names = ("status", "done", "failed", "imported", "duplicate", "rejected", "failed chunks")
     for op, batch, device, *pairs in evidence.rows(_LAST_PROGRESS):
-        wrong = [name for name, at in zip(names, range(0, 12, 2), strict=True) if pairs[at] != pairs[at + 1]]
+        wrong = [name for name, at in zip(names, range(0, 14, 2), strict=True) if pairs[at] != pairs[at + 1]]
         if wrong:
             words = ", ".join(
                 f"{name} {pairs[2 * names.index(name) + 1]} (rows: {pairs[2 * names.index(name)]})" for name in wrong

@@ -8,7 +8,7 @@ Cannot see: a child that died while its main process lived; that is for witnesse
 from __future__ import annotations
 
 from harness.anomaly import Anomaly, Kind
-from harness.evidence import Evidence
+from harness.evidence.evidence import Evidence
 
 REFUSED = 78
 

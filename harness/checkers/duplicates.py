@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from harness.anomaly import Anomaly, Kind
 from harness.checkers.tally import NAMED, named
-from harness.evidence import Evidence
+from harness.evidence.evidence import Evidence
 
 # Hash first (narrow, so that millions fit), then compare the fields of what has the same hash.
 _SUSPECTS = "CREATE OR REPLACE TEMP TABLE suspects AS SELECT nk FROM records GROUP BY nk HAVING count(*) > 1"

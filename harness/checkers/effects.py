@@ -1,11 +1,12 @@
 """Invariant: every reminder reaches the gateway once, on time, as ordered; every due time of the schedule is run once.
 
-*Accepted*: a request that the receiver answered with 2xx. Two keys for one (reminder, due time) are `duplicated`; so is
-a repeat with the same key after it was accepted, unless a fault was in flight around it (then it is *redelivered*: the
-gateway folds it by its key). *Missed*: acknowledged by createReminder and never accepted, although noted as sent, or
-due and nothing moves any more, or due before the end of the run less the allowed lateness. *Late*: accepted after the
-allowed lateness, counted from the due time or from the end of the fault that stood in the way. Early, altered or
-unordered reminders are wrong.
+*Accepted*: a request that the receiver answered with 2xx. Every request carries a key, the receiver's only means to
+tell a repeat from another reminder, and a key is of one (reminder, due time) only. Two keys for one (reminder, due
+time) are `duplicated`; so is a repeat with the same key after it was accepted, unless a fault was in flight around it
+(then it is *redelivered*: the gateway folds it by its key). *Missed*: acknowledged by createReminder and never
+accepted, although noted as sent, or due and nothing moves any more, or due before the end of the run less the allowed
+lateness. *Late*: accepted after the allowed lateness, counted from the due time or from the end of the fault that stood
+in the way. Early, altered or unordered reminders are wrong.
 
 A *tick* (entry, due time) is done once and published once (unless a fault stood between two publishes of it); between
 the first and last due time of an entry each interval has a row, done or reported as missed (where a store was away:
@@ -25,7 +26,7 @@ from typing import Any
 from harness.anomaly import Anomaly, Kind
 from harness.checkers.tally import named
 from harness.checkers.windows import ms_of, overlap, reached, windows
-from harness.evidence import Evidence
+from harness.evidence.evidence import Evidence
 
 SETTLE_S = 5.0
 _RECEIVED = """
@@ -60,6 +61,7 @@ SELECT e.name, e.task, e.every_s, count(*) AS publishes, min(p.at_ms), max(p.at_
 FROM entries e JOIN publishes p ON p.task = e.task
 WHERE p.tick IS NULL AND NOT p.is_redelivered AND e.every_s IS NOT NULL GROUP BY ALL ORDER BY e.name
 """
+_NO_KEYS = frozenset({None, "", "None", "null"})
 _Found = tuple[str, dict[str, Any]]
 
 
@@ -72,6 +74,7 @@ def check(evidence: Evidence) -> tuple[Anomaly, ...]:
     return (
         *_repeated(evidence, received),
         *_altered(evidence, received),
+        *_unkeyed(received),
         *_missed(evidence, ordered, received),
         *_doubled_ticks(evidence),
         *_missed_ticks(evidence),
@@ -106,6 +109,24 @@ def _repeated(evidence: Evidence, received: dict[tuple[str, int], list[dict[str,
                 )
                 found.append((words, {"reminder": reminder, "key": keys[0]}))
     return named(Kind.DUPLICATED, found)
+
+
+def _unkeyed(received: dict[tuple[str, int], list[dict[str, Any]]]) -> list[Anomaly]:
+    """Requests that the gateway could not tell apart: it would fold two reminders into one, or a repeat into none."""
+    found: list[_Found] = []
+    of_key: dict[str, set[tuple[str, int]]] = {}
+    for (reminder, due_ms), requests in received.items():
+        keys = {request["key"] for request in requests}
+        if keys & _NO_KEYS:
+            found.append((f"reminder {reminder} was sent without an idempotency key", {"reminder": reminder}))
+        for key in keys - _NO_KEYS:
+            of_key.setdefault(key, set()).add((reminder, due_ms))
+    found += [
+        (f"{len(reminders)} reminders were sent under one key", {"reminder": min(reminders)[0], "key": key})
+        for key, reminders in of_key.items()
+        if len(reminders) > 1
+    ]
+    return named(Kind.WRONG_RECORD, found)
 
 
 def _altered(evidence: Evidence, received: dict[tuple[str, int], list[dict[str, Any]]]) -> list[Anomaly]:

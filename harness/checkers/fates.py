@@ -13,9 +13,9 @@ Cannot see: which of two equal samples a record came from; they are one by defin
 
 from __future__ import annotations
 
-from harness.canonical import fingerprint_of
-from harness.evidence import Evidence
-from harness.evidence_tables import insert_rows
+from harness.checkers.canonical import fingerprint_of
+from harness.evidence.evidence import Evidence
+from harness.evidence.tables import insert_rows
 
 _TOLD = """
 CREATE TABLE told AS

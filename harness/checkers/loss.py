@@ -15,7 +15,7 @@ from typing import Any
 from harness.anomaly import Anomaly, Kind
 from harness.checkers.fates import settle
 from harness.checkers.tally import NAMED, named
-from harness.evidence import Evidence
+from harness.evidence.evidence import Evidence
 
 _WORDS = {
     "gone": "acknowledged, and neither a record nor a rejected row nor its raw form is there",

@@ -4,10 +4,11 @@
 metric that rises) first appears between the bite and `until_s` after the heal, and names one of the declared texts. A
 signal that sounded before the bite as well says nothing and does not count. *Trace*: a chunk that FAILED has a log line
 `chunk_failed` with its batch and index; a dead letter has a line `dead_lettered` that names its message, or its batch
-and chunk; a missed tick has a line `tick_missed` that names or counts it, a delivery given up one `reminder_failed`, an
-ABANDONED batch one `batch_finished` or `upload_abandoned`. In a control nothing may be heard: a line at level ERROR or
-above, or a problem of /health/imports that outlasts one reading, is a `false_alarm`; not so what the lab's own readings
-confirm (work waiting on a slow machine).
+and chunk, both at level ERROR; a missed tick has a line `tick_missed` that names or counts it, a delivery given up one
+`reminder_failed`, an ABANDONED batch one `batch_finished` or `upload_abandoned`. In a control nothing may be heard: a
+line at level ERROR or above, or a problem of /health/imports that outlasts one reading, is a `false_alarm`; not so what
+the lab's own readings confirm (work waiting on a slow machine), unless it calls a batch overdue that moved within
+`overdue_s`. Of an outage of Postgres at least one worker says, without a batch, that it could not sweep.
 
 Cannot see: whether anybody looks at the logs; signals shorter than the watch's interval.
 """
@@ -21,9 +22,13 @@ from typing import Any
 from harness.anomaly import Anomaly, Kind
 from harness.checkers.tally import named
 from harness.checkers.windows import ms_of
-from harness.evidence import Evidence, LoudSignal
+from harness.evidence.evidence import Evidence, LoudSignal
 from harness.receipt import Injected
 
+COMMITTED_MS = 1000
+SWEEPLESS_S = 2.0
+"""An outage of Postgres that is longer than this meets a sweep, and the sweeper says so: lab's sweeps are 1 s apart."""
+HEARD_S = 10.0
 _LOG = "SELECT at_ms, coalesce(line::VARCHAR, message) FROM log_lines WHERE event = $name ORDER BY at_ms"
 _HEALTH = """
 SELECT at_ms, p FROM (
@@ -37,11 +42,12 @@ WHERE json_extract(reading, '$.metrics."' || $name || '"') IS NOT NULL ORDER BY 
 _SILENT_CHUNKS = """
 SELECT c.batch, c.idx, b.batch_key FROM chunks c JOIN batches b ON b.id = c.batch
 WHERE c.status = 'FAILED' AND NOT EXISTS (
-    SELECT 1 FROM log_lines l WHERE l.event = 'chunk_failed' AND l.batch = c.batch AND l.idx = c.idx) ORDER BY ALL
+    SELECT 1 FROM log_lines l
+    WHERE l.event = 'chunk_failed' AND l.level = 'ERROR' AND l.batch = c.batch AND l.idx = c.idx) ORDER BY ALL
 """
 _SILENT_LETTERS = """
 SELECT d.id, d.task, d.reason FROM dead_letters d WHERE NOT EXISTS (
-    SELECT 1 FROM log_lines l WHERE l.event = 'dead_lettered'
+    SELECT 1 FROM log_lines l WHERE l.event = 'dead_lettered' AND l.level = 'ERROR'
       AND (d.message_id IS NULL OR contains(l.line::VARCHAR, d.message_id)
            OR (l.batch = d.batch AND TRY_CAST(l.line->>'chunk_id' AS BIGINT) = d.chunk_id))) ORDER BY ALL
 """
@@ -67,17 +73,37 @@ _ALARMS = """
 SELECT replica, event, any_value(message), count(*) FROM log_lines
 WHERE level IN ('ERROR', 'CRITICAL', 'FATAL') GROUP BY replica, event ORDER BY ALL
 """
-# What is overdue on a slow machine is overdue: such an alarm is false only where the lab itself saw nothing waiting.
+# What is overdue on a slow machine is overdue: such an alarm is false only where the lab itself saw nothing waiting. An
+# answer of /health/imports may stand beside several readings of the stores, the last of which know of later.
 _HEALTH_ALARMS = """
-SELECT p->>'code' AS code, count(DISTINCT read_at), any_value(p::VARCHAR) FROM (
-    SELECT reading->>'imports_at' AS read_at,
-           unnest(CAST(json_extract(reading, '$.imports.*.problems[*]') AS JSON[])) AS p,
-           coalesce(CAST(reading->'$.chunks.PENDING' AS BIGINT), 0) AS pending,
-           coalesce(list_sum(CAST(json_extract(reading, '$.queues.*') AS BIGINT[])), 0) AS queued
-    FROM readings)
-WHERE NOT (code IN ('import_overdue', 'message_overdue') AND pending + queued > 0)
+SELECT code, count(*), any_value(text) FROM (
+    SELECT p->>'code' AS code, read_at, max(pending + queued) AS waiting, any_value(p::VARCHAR) AS text FROM (
+        SELECT reading->>'imports_at' AS read_at,
+               unnest(CAST(json_extract(reading, '$.imports.*.problems[*]') AS JSON[])) AS p,
+               coalesce(CAST(reading->'$.chunks.PENDING' AS BIGINT), 0) AS pending,
+               coalesce(list_sum(CAST(json_extract(reading, '$.queues.*') AS BIGINT[])), 0) AS queued
+        FROM readings)
+    GROUP BY ALL)
+WHERE NOT (code IN ('import_overdue', 'message_overdue') AND waiting > 0)
   AND NOT (code = 'ticks_missed' AND EXISTS (SELECT 1 FROM ticks t WHERE t.status = 'missed'))
-GROUP BY code HAVING count(DISTINCT read_at) > 1 ORDER BY ALL
+GROUP BY code HAVING count(*) > 1 ORDER BY ALL
+"""
+# A batch moves when a chunk of it arrives and when one ends; a move from shortly before the question may not count yet.
+_MOVING_ALARMS = f"""
+SELECT p->>'batch' AS batch, count(DISTINCT asked), any_value(p::VARCHAR) FROM (
+    SELECT i->>'asked' AS asked, epoch_ms(CAST(i->>'asked' AS TIMESTAMPTZ)) AS asked_ms,
+           epoch_ms(CAST(i->>'answered' AS TIMESTAMPTZ)) AS answered_ms,
+           unnest(CAST(json_extract(i, '$.problems[*]') AS JSON[])) AS p
+    FROM (SELECT unnest(CAST(json_extract(reading, '$.imports.*') AS JSON[])) AS i FROM readings))
+WHERE p->>'code' = 'import_overdue' AND EXISTS (
+    SELECT 1 FROM (SELECT batch, created_ms AS moved_ms FROM chunks UNION ALL SELECT batch, finished_ms FROM chunks) m
+    WHERE m.batch = p->>'batch' AND m.moved_ms <= asked_ms - {COMMITTED_MS}
+      AND m.moved_ms > answered_ms - $overdue_ms)
+GROUP BY ALL HAVING count(DISTINCT asked) > 1 ORDER BY ALL
+"""
+_SWEEPS_FAILED = """
+SELECT count(*) FROM log_lines WHERE event = 'database_unavailable' AND level = 'ERROR' AND service = 'worker'
+  AND batch IS NULL AND at_ms BETWEEN $from_ms AND $to_ms
 """
 _Found = tuple[str, dict[str, Any]]
 
@@ -85,18 +111,19 @@ _Found = tuple[str, dict[str, Any]]
 def check(evidence: Evidence) -> tuple[Anomaly, ...]:
     """Faults that were not heard, failures without a trace, and alarms over nothing."""
     silent: list[_Found] = []
-    faults = {fault.label(): fault for fault in evidence.faults} | {fault.name: fault for fault in evidence.faults}
+    faults = {fault.label(): fault for fault in reversed(evidence.faults)}
     for signal in evidence.expectations.loud:
-        fault = faults.get(signal.fault)
-        if fault is not None and fault.bitten_at is not None:
+        fault = faults[signal.fault]
+        if fault.bitten_at is not None:
             silent += _unheard(evidence, signal, fault)
     silent += _traceless(evidence)
+    silent += _unswept(evidence)
     return (*named(Kind.SILENT, silent), *_false_alarms(evidence))
 
 
 def _traceless(evidence: Evidence) -> Iterator[_Found]:
     for batch, idx, key in evidence.rows(_SILENT_CHUNKS):
-        words = f"chunk {idx} of batch {batch} FAILED without a log line"
+        words = f"chunk {idx} of batch {batch} FAILED without an error line"
         yield words, {"batch": batch, "batch_key": key, "chunk": idx}
     for letter, task, reason in evidence.rows(_SILENT_LETTERS):
         yield f"dead letter {letter} ({task}: {reason}) without a log line", {"dead_letter": letter, "task": task}
@@ -110,6 +137,20 @@ def _traceless(evidence: Evidence) -> Iterator[_Found]:
         yield words, {"delivery": delivery, "reminder": reminder}
     for batch, key in evidence.rows(_SILENT_BATCHES):
         yield f"batch {batch} is ABANDONED without a log line", {"batch": batch, "batch_key": key}
+
+
+def _unswept(evidence: Evidence) -> Iterator[_Found]:
+    """Outages that no worker's sweeper met: whoever cannot sweep says so, or a sweeper that is broken looks idle."""
+    for fault in evidence.faults:
+        if fault.name != "kill_postgres" or fault.bitten_at is None or fault.healed_at is None:
+            continue
+        lasted_s = (fault.healed_at - fault.bitten_at).total_seconds()
+        span = {"from_ms": ms_of(fault.injected_at), "to_ms": ms_of(fault.healed_at) + int(HEARD_S * 1000)}
+        if lasted_s >= SWEEPLESS_S and evidence.rows(_SWEEPS_FAILED, span) == [(0,)]:
+            words = (
+                f"{fault.label()}: Postgres was away for {lasted_s:.1f} s, and no worker said that it could not sweep"
+            )
+            yield words, {"fault": fault.label(), "sources": "log:database_unavailable"}
 
 
 def _heard(evidence: Evidence, source: str) -> list[tuple[int, str]]:
@@ -158,5 +199,10 @@ def _false_alarms(evidence: Evidence) -> list[Anomaly]:
     found += [
         (f"/health/imports named {code} in {times} readings without any fault: {text}", {"code": code})
         for code, times, text in evidence.rows(_HEALTH_ALARMS)
+    ]
+    overdue = {"overdue_ms": int(evidence.expectations.overdue_s * 1000)}
+    found += [
+        (f"/health/imports called batch {batch} overdue in {times} readings, though it moved: {text}", {"batch": batch})
+        for batch, times, text in evidence.rows(_MOVING_ALARMS, overdue)
     ]
     return named(Kind.FALSE_ALARM, found)

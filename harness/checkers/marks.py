@@ -15,7 +15,7 @@ from typing import Any
 from harness.anomaly import Anomaly, Kind
 from harness.checkers.fates import settle
 from harness.checkers.tally import NAMED, named
-from harness.evidence import Evidence
+from harness.evidence.evidence import Evidence
 
 _WRONGLY_REJECTED = """
 SELECT s.sample, s.batch_key, s.idx, s.position, s.mark, j.reason, count(*) OVER () AS total
@@ -90,9 +90,15 @@ def _altered(evidence: Evidence) -> list[Anomaly]:
     found: list[_Found] = []
     total = 0
     for sample, key, idx, position, sent, kept in evidence.stream(_KEPT):
-        if json.loads(sent) != json.loads(kept):
+        if json.loads(sent) != _unwrapped(json.loads(kept)):
             total += 1
             if total <= NAMED:
                 ids = {"sample": sample, "batch_key": key, "chunk": idx, "position": position}
                 found.append((f"the rejected row of {sample} does not hold the sample that was sent", ids))
     return named(Kind.WRONG_RECORD, found, total=total)
+
+
+def _unwrapped(kept: Any) -> Any:
+    """What a jsonb column cannot hold (NUL, for one) is kept as text: {"raw": "<the value as JSON>"}."""
+    is_wrapped = isinstance(kept, dict) and kept.keys() == {"raw"}
+    return json.loads(kept["raw"]) if is_wrapped else kept

@@ -12,7 +12,7 @@ from __future__ import annotations
 from harness.anomaly import Anomaly, Kind
 from harness.checkers.fates import settle
 from harness.checkers.tally import NAMED, named
-from harness.evidence import Evidence
+from harness.evidence.evidence import Evidence
 
 _PHANTOM_CHUNKS = """
 SELECT t.batch_key, t.idx, h.batch, h.chunk_id FROM told t JOIN homes h USING (batch_key, idx)

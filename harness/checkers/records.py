@@ -12,7 +12,7 @@ from __future__ import annotations
 from harness.anomaly import Anomaly, Kind
 from harness.checkers.fates import settle
 from harness.checkers.tally import NAMED, named
-from harness.evidence import Evidence
+from harness.evidence.evidence import Evidence
 
 _WRONG = """
 SELECT m.sample, m.batch_key, m.idx, r.id,

@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.anomaly import Anomaly, Kind
 from harness.checkers.tally import named
-from harness.evidence import Evidence
+from harness.evidence.evidence import Evidence
 
 _LEFT = """
 SELECT m.place, m.queue, m.task, m.message_id, m.batch, m.idx, m.age_s,

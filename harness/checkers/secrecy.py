@@ -1,19 +1,21 @@
-"""Invariant: the app's own log lines hold no health value, no reminder's text, no code, no token and no password.
+"""Invariant: log lines hold no health value, no reminder's text, no code, token or password; rows no token or key.
 
 *Health value*: the UUID of a sample that was sent, its start as a time stamp, its number where that has twelve digits
 or more (the lab sends some: shorter ones stand in any log), or the identifier or name of a source. *Code*: a
 verification code that a phone was told, as a number of its own. *Token*: anything that looks like a device's token or
 the app's secret key (43 or 64 characters of base64url, among them a digit and both cases). *Password*: one in a URL.
 Read are the lines of api, worker and beat; one anomaly names the first line of a replica and event, not what leaked.
+*Rows*: those of devices and users, in which no token that a phone was told and no account's key may stand as it is.
 
-Cannot see: short values without a time or an id beside them; what is hidden in another encoding.
+Cannot see: short values without a time or an id beside them; what is hidden in another encoding; a token that is stored
+with letters or digits attached.
 """
 
 from __future__ import annotations
 
 from harness.anomaly import Anomaly, Kind
 from harness.checkers.tally import named
-from harness.evidence import Evidence
+from harness.evidence.evidence import Evidence
 
 # Lines with what could be meant, once; `ts` is not searched, it holds digits of its own.
 _LINES = """
@@ -62,10 +64,18 @@ SELECT what, replica, event, count(DISTINCT n), arg_min(batch, n), arg_min(idx, 
     WHERE regexp_matches(word, '[0-9]') AND regexp_matches(word, '[a-z]') AND regexp_matches(word, '[A-Z]'))
 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
+# Of a token the ledger keeps the hash; an account's key is its user's name there.
+_STORED = """
+SELECT 'the token of a device' AS what, source, id
+FROM (SELECT source, id, unnest(regexp_extract_all(text, '[A-Za-z0-9_-]{20,}')) AS word FROM account_rows)
+WHERE sha256(word) IN (SELECT facts->>'token_sha256' FROM ops WHERE kind = 'register' AND facts->>'token_sha256' <> '')
+UNION SELECT 'the key of an account', a.source, a.id FROM account_rows a JOIN users u ON u.user_id = a.id
+WHERE a.source = 'accounts_user' AND contains(a.text, u.user) ORDER BY ALL
+"""
 
 
 def check(evidence: Evidence) -> tuple[Anomaly, ...]:
-    """What leaked, by replica and event."""
+    """What leaked into the logs, by replica and event; then what is stored as it is."""
     evidence.tables.execute(_LINES)
     evidence.tables.execute(_WORDS)
     rows = [row for shape in _SHAPES for row in evidence.rows(_FOUND, {"shape": shape})]
@@ -80,6 +90,10 @@ def check(evidence: Evidence) -> tuple[Anomaly, ...]:
                     {"service": replica, "event": event, "batch": batch, "chunk": idx, "first_seen_ms": first},
                 )
                 for what, replica, event, times, batch, idx, first in rows
+            ]
+            + [
+                (f"row {row} of {source} holds {what} as it is", {"row": f"{source} {row}"})
+                for what, source, row in evidence.rows(_STORED)
             ],
         )
     )

@@ -13,6 +13,7 @@ from harness.checkers import (
     anchors,
     answers,
     crashed,
+    dispatches,
     duplicates,
     effects,
     loss,
@@ -23,11 +24,12 @@ from harness.checkers import (
     records,
     recovery,
     secrecy,
+    traces,
     vacuity,
 )
 from harness.checkers.fates import counts
 from harness.checkers.tally import total_of
-from harness.evidence import Evidence
+from harness.evidence.evidence import Evidence
 
 Check = Callable[[Evidence], tuple[Anomaly, ...]]
 
@@ -41,11 +43,13 @@ CHECKERS: Mapping[str, Check] = {
     "aggregates": aggregates.check,
     "anchors": anchors.check,
     "accounting": accounting.check,
+    "dispatches": dispatches.check,
     "effects": effects.check,
     "answers": answers.check,
     "crashed": crashed.check,
     "recovery": recovery.check,
     "loudness": loudness.check,
+    "traces": traces.check,
     "metrics": metrics.check,
     "secrecy": secrecy.check,
 }

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from harness.anomaly import Anomaly, Kind
+from harness.anomaly import MORE, Anomaly, Kind
 
 NAMED = 200
-MORE = "more"
 
 
 def named(kind: Kind, found: Sequence[tuple[str, Mapping[str, Any]]], *, total: int | None = None) -> list[Anomaly]:
@@ -27,5 +26,5 @@ def total_of(anomalies: Iterable[Anomaly]) -> dict[Kind, int]:
     """How many anomalies of each kind, those counted but not named included."""
     totals: dict[Kind, int] = {}
     for each in anomalies:
-        totals[each.kind] = totals.get(each.kind, 0) + int(each.ids.get(MORE, 1))
+        totals[each.kind] = totals.get(each.kind, 0) + each.number
     return totals

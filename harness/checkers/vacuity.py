@@ -9,7 +9,7 @@ Cannot see: a receipt that is sound and means something else than was thought.
 from __future__ import annotations
 
 from harness.checkers.fates import counts, settle
-from harness.evidence import Evidence
+from harness.evidence.evidence import Evidence
 from harness.receipt import doubts_about
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from harness.evidence import Evidence
+from harness.evidence.evidence import Evidence
 from harness.receipt import Injected
 
 Window = tuple[int, int]

@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-from harness.campaign import Campaign, play
-from harness.plugin import SMALL_OPTION, Mode, Selection
-from harness.row import Tier
+from harness.rows.row import Tier
+from harness.run.campaign import Campaign, play
+from harness.run.plugin import SMALL_OPTION, Mode, Selection
 
 Driver = Annotated[str, typer.Option(help="auto, containers or processes")]
-Ids = Annotated[str, typer.Option(help="exact catalogue ids, e.g. 'W1 W2'; the control is always added")]
+Ids = Annotated[
+    str, typer.Option(help="exact catalogue ids or variants, e.g. 'W1 S2\\[alone]'; the control is always added")
+]
 Keyword = Annotated[str, typer.Option("--keyword", "-k", help="pytest's -k")]
 Seed = Annotated[int, typer.Option(help="everything random derives from it")]
 TierOption = Annotated[
@@ -39,7 +41,11 @@ def chaos(
     lanes: Lanes = 0,
     plan: PlanOption = "",
     small: Annotated[
-        bool, typer.Option(SMALL_OPTION, help="a fifth of the load: for writing scenarios, and where time is short")
+        bool,
+        typer.Option(
+            SMALL_OPTION,
+            help="about a quarter of the samples, the smallest rows as they are: for writing scenarios, or in a hurry",
+        ),
     ] = False,
 ) -> None:
     """Run the scenarios. Exit: 0 VALID, 1 INVALID, 2 INCONCLUSIVE, 3 the lab itself failed."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from harness.campaign import Campaign, play
 from harness.commands.chaos import Driver, Ids, Keyword, Lanes, PlanOption, Require, Seed, TierOption
-from harness.plugin import Mode, Selection
+from harness.run.campaign import Campaign, play
+from harness.run.plugin import Mode, Selection
 
 
 def defects(
@@ -19,7 +19,11 @@ def defects(
     lanes: Lanes = 0,
     plan: PlanOption = "",
 ) -> None:
-    """Run the planted defects. Exit 0 only if every one was caught for the declared reason, and only with its fault."""
+    """Run the planted defects, with and without their fault.
+
+    Exit 0 only if each was caught for the declared reason, and only with its fault (unless it is declared wrong by
+    itself: `wrong_without_fault`).
+    """
     selection = Selection(
         mode=Mode.DEFECTS, ids=frozenset(ids.split()), tier=tier, is_strict=require, plans=frozenset(plan.split())
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,12 +12,15 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from harness.demands.required import REQUIRED
 from harness.doctor.deployment import (
     SERVICES,
     Broker,
     Deployment,
     Service,
+    merged,
     read_compose,
     read_env_services,
     read_requirements,
@@ -26,9 +29,9 @@ from harness.doctor.examination import examine
 from harness.doctor.finding import Finding, Severity
 from harness.doctor.live_redis import ask_redis
 from harness.doctor.machine import Part, look_around
-from harness.drivers.lab_home import PROJECT
 from harness.errors import LabError
-from harness.live import lab_console
+from harness.lab_home import PROJECT
+from harness.report.live import lab_console
 
 OWN_COMPOSE = PROJECT / "compose" / "stack.yml"
 OWN_REQUIREMENTS = PROJECT / "requirements-app.lock"
@@ -44,6 +47,10 @@ def doctor(
     requirements: Annotated[Path | None, typer.Option(help="a requirements or lock file with exact pins")] = None,
     redis: Annotated[str, typer.Option(help="URL of a live Redis; it is only read")] = "",
     queues: Annotated[str, typer.Option(help="queues that tasks are routed to")] = ",".join(OWN_QUEUES),
+    reference: Annotated[
+        bool,
+        typer.Option("--reference", help="what is deployed is the reference app: hold it to its table of variables"),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="for machines")] = False,
 ) -> None:
     """Look at this machine and a deployment (by default the reference stack). Exit: 0 well, 1 something is unsafe."""
@@ -55,6 +62,7 @@ def doctor(
         requirements=OWN_REQUIREMENTS if is_own and OWN_REQUIREMENTS.is_file() else requirements,
         redis=redis,
         queues=names,
+        required=REQUIRED if is_own or reference else {},
     )
     parts, findings = look_around(), examine(deployment)
     if as_json:
@@ -67,7 +75,13 @@ def doctor(
 
 
 def gather(
-    *, compose: Path | None, env: Sequence[str], requirements: Path | None, redis: str, queues: tuple[str, ...]
+    *,
+    compose: Path | None,
+    env: Sequence[str],
+    requirements: Path | None,
+    redis: str,
+    queues: tuple[str, ...],
+    required: Mapping[str, tuple[str, ...]],
 ) -> Deployment:
     """Read everything that was given. Raises: LabError when something cannot be read."""
     services: list[Service] = []
@@ -76,16 +90,17 @@ def gather(
         found, stores = read_compose(compose)
         services += found
         brokers += stores
-    for given in env:
+    for given in sorted(env, key=lambda given: "/" in given.partition("=")[0]):  # a service's own file overrides
         services += _env_services(given)
     if redis:
         brokers.append(ask_redis(redis, queues=queues))
     return Deployment(
-        services=tuple(services),
+        services=merged(services),
         brokers=tuple(brokers),
         pins=read_requirements(requirements) if requirements is not None else {},
         pins_from=requirements.name if requirements is not None else "",
         queues=queues,
+        required=required,
     )
 
 
@@ -102,7 +117,9 @@ def _show(console: Console, parts: Sequence[Part], findings: Sequence[Finding]) 
     for name in ("part", "used for", "state"):
         table.add_column(name, overflow="fold")
     for part in parts:
-        table.add_row(part.name, part.used_for, "[green]there[/]" if not part.problem else f"[yellow]{part.problem}[/]")
+        table.add_row(
+            part.name, part.used_for, Text(part.problem or "there", style="yellow" if part.problem else "green")
+        )
     console.print(table)
     if not findings:
         console.print("The deployment: nothing unsafe found.", style="green")
@@ -111,5 +128,6 @@ def _show(console: Console, parts: Sequence[Part], findings: Sequence[Finding]) 
     for name in ("", "hazard", "where", "problem", "remedy"):
         table.add_column(name, overflow="fold")
     for one in findings:
-        table.add_row(f"[{STYLES[one.severity]}]{one.severity}[/]", one.hazard, one.where, one.problem, one.remedy)
+        severity = Text(str(one.severity), style=STYLES[one.severity])
+        table.add_row(severity, one.hazard, one.where, one.problem, one.remedy)
     console.print(table)

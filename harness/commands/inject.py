@@ -11,10 +11,10 @@ from rich import box
 from rich.table import Table
 
 from harness.errors import LabError
-from harness.live import lab_console
 from harness.play import place
 from harness.play.channel import ask
 from harness.play.menu import MENU
+from harness.report.live import lab_console
 
 PATIENCE_S = 180.0
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)?")
@@ -36,8 +36,8 @@ def inject(
     for_s = parse_duration(duration) if duration else None
     request = {"do": "inject", "fault": fault, "service": service, "for_s": for_s}
     told = ask(Path(place.require().socket), request, say=console.print, timeout_s=PATIENCE_S + (for_s or 0.0))
-    console.print(f"receipt of {told['fault']}, {told['source']}:", markup=False)
-    console.print(f"  before: {told['before']}\n  after:  {told['after']}", markup=False)
+    console.print(f"receipt of {told['fault']}, {told['source']}:")
+    console.print(f"  before: {told['before']}\n  after:  {told['after']}")
     if not told["is_healed"]:
         console.print("it lasts until `lab heal`")
 

@@ -14,13 +14,13 @@ from harness.load.elsewhere import Elsewhere, checked_url
 from harness.load.order import FULL_PHONE, LoadOrder, share_of
 from harness.load.run import LoadRun, start
 from harness.load.scene import Scene
-from harness.load.shapes import DEFAULT_RUN_TIME_S, LoadShape
+from harness.load.shapes import DEFAULT_RATE_PER_S, DEFAULT_RUN_TIME_S, LoadShape
 
 
 def load(
     driver: Driver = "auto",
-    users: Annotated[int, typer.Option(help="most phones that arrive")] = 60,
-    rate: Annotated[float, typer.Option(help="phones that arrive per second when the shape is at its full")] = 0.5,
+    users: Annotated[int, typer.Option(help="most phones that arrive; 0: as many as the rate brings")] = 0,
+    rate: Annotated[float, typer.Option(help="phones per second when the shape is at its full; 0: its own")] = 0.0,
     run_time: Annotated[float, typer.Option(help="seconds in which phones arrive; 0: the shape's own")] = 0.0,
     shape: Annotated[LoadShape, typer.Option(help="how the rate goes")] = LoadShape.STEADY,
     share: Annotated[float, typer.Option(help="part of its 30 days that a phone sends; 0: by the run's length")] = 0.0,
@@ -39,8 +39,8 @@ def load(
     order = LoadOrder(
         seed=seed,
         shape=shape,
-        rate_per_s=rate,
-        users=users,
+        rate_per_s=rate or DEFAULT_RATE_PER_S[shape],
+        users=users or None,
         run_time_s=run_time_s,
         samples_per_phone=round(FULL_PHONE * (share or share_of(run_time_s))),
         targets={},
@@ -51,6 +51,8 @@ def load(
     )
     replay = ("lab", *sys.argv[1:])
     accept_p95_s, chunk_p95_s = accept_p95_ms / 1000 or None, per_chunk_p95_s or None
+    if ui and in_compose:
+        raise LabError("--ui wants Locust in processes of the lab's own; with --in-compose there is no web page")
     if target:
         if fault or planted:
             raise LabError("FAULT and PLANTED want a stack of the lab's own; they cannot be used with TARGET")

@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 from harness import report as reports
-from harness.drivers.lab_home import PROJECT
-from harness.live import lab_console
+from harness.lab_home import PROJECT
 from harness.report.annotations import workflow_commands
 from harness.report.console import first_anomaly, verdict_table
+from harness.report.live import lab_console
 from harness.report.record import read
 from harness.report.summary import SUMMARY_FILE
 
@@ -35,12 +35,12 @@ def report(
     console.print(verdict_table(record))
     first = first_anomaly(record)
     if first:
-        console.print(first, markup=False)
+        console.print(first)
     if github:
         for line in workflow_commands(record, root=PROJECT):
             typer.echo(line)
         _add_to_job_summary(directory / SUMMARY_FILE)
-    console.print(f"report: {page}", markup=False)
+    console.print(f"report: {page}")
     if open_it:
         webbrowser.open(page.resolve().as_uri())
 

@@ -28,6 +28,8 @@ from harness.devices.streams import (
 from harness.devices.types import SAMPLE_TYPES, SampleType
 
 CHUNK_SIZE = 100
+# What devices of all people call one of their imports: a key is a device's own.
+EVERYBODYS_KEY = "everybody's import"
 # What one person's devices record in thirty days, about.
 FULL_MONTH = 35_000
 _FEWEST_PER_TYPE = 10
@@ -41,13 +43,22 @@ _MS_US = 1000
 
 @dataclass(frozen=True, slots=True)
 class BatchPlan:
-    """One import: samples of one type, cut into chunks. `key` is its idempotency key, unique in the run."""
+    """One import: samples of one type, cut into chunks. `key` names it in this run and is its idempotency key.
+
+    One that `is_everybodys` is sent under EVERYBODYS_KEY instead.
+    """
 
     key: str
     type: str
     starting_anchor: str | None
     new_anchor: str
     chunks: tuple[tuple[Sample, ...], ...]
+    is_everybodys: bool = False
+
+    @property
+    def idempotency_key(self) -> str:
+        """The key that is sent."""
+        return EVERYBODYS_KEY if self.is_everybodys else self.key
 
     @property
     def sample_count(self) -> int:
@@ -57,13 +68,14 @@ class BatchPlan:
 
 @dataclass(frozen=True, slots=True)
 class DevicePlan:
-    """One phone: whose it is, and its backfill. `user` is the account's secret key, too."""
+    """One phone: whose it is, and its backfill. `user` is the account's secret key, too; `number` counts its phones."""
 
     user: str
     device: str
     name: str
     zone: str
     batches: tuple[BatchPlan, ...]
+    number: int = 0
 
     @property
     def sample_count(self) -> int:
@@ -76,7 +88,7 @@ class Shape:
     """How much and what is generated. `samples` is the least number over all phones.
 
     `specials` switches near twins, duplicates, conflicts and bad samples; `run` goes into every key, so that two
-    runs against one stack do not meet. `days` and `start` give the window.
+    runs against one stack do not meet, and into nothing else. `days` and `start` give the window.
     """
 
     seed: int
@@ -111,21 +123,25 @@ def phones_of(person: int) -> int:
 def person_plans(shape: Shape, *, person: int, phones: int, target: int) -> Iterator[DevicePlan]:
     """The plans of one person's phones, about `target` samples each; the same whoever else is planned."""
     # Seeding by text is stable across processes and versions (random seeds strings through sha512).
-    rng = random.Random(f"{shape.seed}/{shape.run}/{person}")
+    rng = random.Random(f"{shape.seed}/{person}")
     user = f"{shape.run}-u{person}"
     owner = wearer(user=user, zone=ZONES[person % len(ZONES)])
     for number in range(phones):
-        yield _device(shape, owner=owner, user=user, number=number, target=target, rng=rng)
+        yield _device(
+            shape, owner=owner, user=user, number=number, target=target, rng=rng, seed=f"{shape.seed}/{person}"
+        )
 
 
-def _device(shape: Shape, *, owner: Wearer, user: str, number: int, target: int, rng: random.Random) -> DevicePlan:
+def _device(
+    shape: Shape, *, owner: Wearer, user: str, number: int, target: int, rng: random.Random, seed: str
+) -> DevicePlan:
     device = f"{user}/d{number}"
-    shared_seed = f"{shape.seed}/{user}"
     batches = tuple(
-        _batch(kind, shape=shape, owner=owner, device=device, number=number, target=target, rng=rng, seed=shared_seed)
+        _batch(kind, shape=shape, owner=owner, device=device, number=number, target=target, rng=rng, seed=seed)
         for kind in SAMPLE_TYPES
     )
-    return DevicePlan(user=user, device=device, name=f"Phone {number} of {user}", zone=owner.zone, batches=batches)
+    name = f"Phone {number} of {user}"
+    return DevicePlan(user=user, device=device, name=name, zone=owner.zone, batches=batches, number=number)
 
 
 def _batch(
@@ -164,6 +180,7 @@ def _batch(
         starting_anchor=None,
         new_anchor=f"{key}/end",
         chunks=cut(ready, size=shape.chunk_size),
+        is_everybodys=shape.specials and kind is SAMPLE_TYPES[-1],
     )
 
 
@@ -184,11 +201,14 @@ def _with_specials(chosen: list[Sample], *, owner: Wearer, prefix: str, rng: ran
     """The stream with extras strewn in behind the samples that they are made from."""
     ready: list[Sample] = []
     later: list[Sample] = []
+    taken = {_content(sample) for sample in chosen}
     for number, sample in enumerate(chosen):
         ready.append(sample)
         # The plain stream may repeat a sample, which then is a duplicate; specials are made from first copies only.
         if sample.mark is Mark.VALID and number % 40 == 3:
-            later += _specials(sample, owner=owner, prefix=f"{prefix}/{number}", rng=rng, turn=number // 40)
+            specials = _specials(sample, owner=owner, prefix=f"{prefix}/{number}", rng=rng, turn=number // 40)
+            # Two of the plain stream may differ in one field: then a near twin of one is the other.
+            later += [each for each in specials if each.mark is not Mark.VALID or _content(each) not in taken]
         if number % 25 == 24:
             rng.shuffle(later)
             ready += later
@@ -197,6 +217,10 @@ def _with_specials(chosen: list[Sample], *, owner: Wearer, prefix: str, rng: ran
         # One burst in a row: a chunk that is mostly bad must still import its good samples.
         later += list(bad_samples(chosen[len(chosen) // 2], prefix=f"{prefix}/burst", rng=rng))
     return ready + later
+
+
+def _content(sample: Sample) -> tuple[object, ...]:
+    return sample.type, sample.start_us, sample.end_us, sample.value, sample.source
 
 
 def _specials(sample: Sample, *, owner: Wearer, prefix: str, rng: random.Random, turn: int) -> list[Sample]:
@@ -226,7 +250,9 @@ def next_sync(plan: DevicePlan, *, batch: BatchPlan, anchor: str | None, turn: i
     fresh = [
         sample
         for slot in sorted({turn * per_day // _SYNC_SLOTS for turn in range(_SYNC_SLOTS)})
-        for sample in samples_at(kind, slot, wearer=owner, prefix=key, seed=f"{shape.seed}/{key}", start=start)
+        for sample in samples_at(
+            kind, slot, wearer=owner, prefix=key, seed=f"{shape.seed}/{_without_run(key, shape)}", start=start
+        )
     ]
     last = [each for chunk in batch.chunks for each in chunk if each.mark is Mark.VALID][-3:]
     again = [replace(each, key=f"{key}/again{at}", mark=Mark.DUPLICATE) for at, each in enumerate(last)]
@@ -248,7 +274,7 @@ def late_sync(
     """
     kind = next(each for each in SAMPLE_TYPES if each.identifier == batch.type)
     key = f"{plan.device}/{kind.name}/b{turn}"
-    rng = random.Random(f"{shape.seed}/{key}")
+    rng = random.Random(f"{shape.seed}/{_without_run(key, shape)}")
     # Twins and conflicts of the backfill are moved by at most two milliseconds, at one end.
     moved_us = (3 + int(plan.device.rpartition("/d")[2])) * _MS_US
     sent = [each for chunk in batch.chunks for each in chunk if each.mark is Mark.VALID]
@@ -274,3 +300,8 @@ def late_sync(
         new_anchor=f"{key}/end",
         chunks=cut(late, size=shape.chunk_size),
     )
+
+
+def _without_run(key: str, shape: Shape) -> str:
+    """A key as every run with this seed has it."""
+    return key.removeprefix(f"{shape.run}-")

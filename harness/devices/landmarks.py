@@ -1,6 +1,7 @@
 """Samples at places where those out of a random stream seldom lie, and careless code goes wrong.
 
-What two people have in common to the last bit; two equally good sources in one hour; the hour that comes twice.
+What two people have in common to the last bit; two equally good sources in one hour; the hour that comes twice; what
+lasts for days and is of the first of them only.
 """
 
 from __future__ import annotations
@@ -22,27 +23,30 @@ _EVERYBODYS = (
     Source("com.example.Everybody", "Everybody's Watch", "watch"),
 )
 _AWAY_US = 20 * _MINUTE_US
+_DAY_US = 24 * 60 * _MINUTE_US
 
 
 def landmarks(kind: SampleType, *, owner: Wearer, prefix: str, mark: Mark) -> list[Sample]:
     """A type's landmarks: the same for all phones of one person, and the first two for everybody, UUIDs included."""
     value = kind.categories[-1] if kind.categories else kind.high
     spots = [
-        (f"everybodys{turn}", kind.identifier, _NOON_US + turn * _MINUTE_US, source)
+        (f"everybodys{turn}", kind.identifier, _NOON_US + turn * _MINUTE_US, _MINUTE_US, source)
         for turn, source in enumerate(_EVERYBODYS)
     ]
     if kind.kind is TypeKind.CUMULATIVE:
         for number, change_us in enumerate(clock_changes_us(owner.zone)):
             spots += [
-                (f"before{number}", owner.watch.key, change_us - _AWAY_US, owner.watch),
-                (f"after{number}", owner.watch.key, change_us + _AWAY_US, owner.phone),
+                (f"before{number}", owner.watch.key, change_us - _AWAY_US, _MINUTE_US, owner.watch),
+                (f"after{number}", owner.watch.key, change_us + _AWAY_US, _MINUTE_US, owner.phone),
             ]
+    if kind.kind is not TypeKind.SLEEP:  # of which a night of days would cover all others
+        spots.append(("days", owner.watch.key, _NOON_US + 3 * _DAY_US, 6 * _DAY_US, owner.watch))
     return [
         Sample(
             key=f"{prefix}/{name}",
             type=kind.identifier,
             start_us=start_us,
-            end_us=start_us + _MINUTE_US,
+            end_us=start_us + length_us,
             # No two alike, so that it shows which of them was taken.
             value=value if isinstance(value, str) else value - turn,
             unit=kind.unit,
@@ -50,7 +54,7 @@ def landmarks(kind: SampleType, *, owner: Wearer, prefix: str, mark: Mark) -> li
             uuid=str(uuid.uuid5(uuid.NAMESPACE_URL, f"{whose}/{kind.identifier}/{name}")),
             mark=mark,
         )
-        for turn, (name, whose, start_us, source) in enumerate(spots)
+        for turn, (name, whose, start_us, length_us, source) in enumerate(spots)
     ]
 
 

@@ -17,6 +17,8 @@ from harness.devices.caller import Call, Caller
 TOO_MANY_BYTES = 2_097_153
 # Above the limits of a document in docs/errors.md: characters, tokens, depth, aliases.
 TOO_LONG, TOO_MANY_TOKENS, TOO_DEEP, TOO_MANY_ALIASES = 8_193, 1_001, 7, 11
+# Above the limit of an anchor.
+TOO_LONG_ANCHOR = 5_000
 JSON = "application/json"
 
 
@@ -64,6 +66,12 @@ def malformed_of(key: str) -> tuple[Malformed, ...]:
     too_large = _request(
         queries.START_IMPORT, key=key, type="x" * TOO_MANY_BYTES, **{"from": None, "to": key, "count": 1}
     )
+    far = _request(
+        queries.START_IMPORT,
+        key=key,
+        type="HKQuantityTypeIdentifierStepCount",
+        **{"from": None, "to": "x" * TOO_LONG_ANCHOR, "count": 1},
+    )
     late = _request(queries.CREATE_REMINDER, key=key, text="of another era", due="9999-12-31T23:59:59-14:00")
     return (
         *(Malformed(name, _request(document)) for name, document in _BOMBS),
@@ -80,6 +88,7 @@ def malformed_of(key: str) -> tuple[Malformed, ...]:
         Malformed("as a form", good, content_type="application/x-www-form-urlencoded"),
         Malformed("as a multipart form", good, content_type="multipart/form-data; boundary=x"),
         Malformed("too large", too_large, refusal="TOO_LARGE"),
+        Malformed("an anchor too long", far),
         Malformed("a time beyond the calendar", late),
         Malformed("the same again", late),
     )

@@ -11,6 +11,7 @@ from harness.devices import queries
 from harness.devices.caller import Call, Caller, Check
 from harness.devices.generator import BatchPlan, DevicePlan
 from harness.devices.sample import Sample
+from harness.devices.streams import ZONES
 from harness.ledger import Ledger, Outcome
 
 ENDED = frozenset({"COMPLETED", "FAILED", "ABANDONED"})
@@ -47,8 +48,11 @@ class Phone:
         self.caller = caller
         self._ledger = ledger
 
-    def register(self) -> bool:
-        """Get ids and a token; called again, the ids must stay. False when it did not come to an answer."""
+    def register(self, *, is_away: bool = False) -> bool:
+        """Get ids and a token; called again, the ids must stay. False when it did not come to an answer.
+
+        `is_away`: from another time zone than at home; the user's stays that of the first registration.
+        """
         call = Call(
             kind="register",
             query=queries.REGISTER,
@@ -56,7 +60,7 @@ class Phone:
                 "accountKey": self.plan.user,
                 "deviceKey": self.plan.device,
                 "name": self.plan.name,
-                "timeZone": self.plan.zone,
+                "timeZone": _away_from(self.plan.zone) if is_away else self.plan.zone,
             },
             facts={"zone": self.plan.zone},
         )
@@ -65,6 +69,7 @@ class Phone:
             facts_of=lambda data: {
                 "user_id": data["registerDevice"]["userId"],
                 "device_id": data["registerDevice"]["deviceId"],
+                "token_sha256": hashlib.sha256(str(data["registerDevice"]["token"]).encode()).hexdigest(),
             },
         )
         if result.data is None:
@@ -91,8 +96,8 @@ class Phone:
             for position, sample in enumerate(batch.chunks[index])
         )
 
-    def upload(self, batch: OpenBatch, index: int, *, pin: str | None = None) -> Outcome:
-        """Upload one chunk until it is acknowledged, surely refused or out of time."""
+    def upload(self, batch: OpenBatch, index: int, *, pin: str | None = None, refusal: str | None = None) -> Outcome:
+        """Upload one chunk until it is acknowledged, surely refused (as it must be with `refusal`) or out of time."""
         samples = batch.plan.chunks[index]
         text, digest = payload(samples)
         result = self.caller.make(
@@ -101,6 +106,7 @@ class Phone:
                 query=queries.UPLOAD_CHUNK,
                 variables={"batch": batch.batch_id, "index": index, "digest": digest, "samples": text},
                 check=lambda data: _upload_problems(data["uploadChunk"], batch=batch, index=index, count=len(samples)),
+                refusal=refusal,
                 pin=pin,
                 batch_key=batch.plan.key,
                 batch=batch.batch_id,
@@ -154,10 +160,15 @@ class Phone:
         )
 
 
+def _away_from(zone: str) -> str:
+    """Another zone than this."""
+    return ZONES[(ZONES.index(zone) + 1) % len(ZONES)]
+
+
 def start_variables(batch: BatchPlan) -> dict[str, Any]:
     """What `startImport` is asked for a batch."""
     return {
-        "key": batch.key,
+        "key": batch.idempotency_key,
         "type": batch.type,
         "from": batch.starting_anchor,
         "to": batch.new_anchor,
@@ -175,6 +186,7 @@ def start_call(batch: BatchPlan, *, check: Check) -> Call:
         batch_key=batch.key,
         type=batch.type,
         facts={
+            "idempotency_key": batch.idempotency_key,
             "starting_anchor": batch.starting_anchor,
             "new_anchor": batch.new_anchor,
             "chunk_count": len(batch.chunks),
@@ -209,6 +221,8 @@ def _progress_problems(now: Mapping[str, Any], *, batch: OpenBatch, before: Mapp
         problems.append(f"{now['doneCount']} done and {now['failedCount']} failed of {now['uploadedCount']} uploaded")
     if len(now["failedChunks"]) != now["failedCount"]:
         problems.append(f"failedCount {now['failedCount']}, but failedChunks {now['failedChunks']}")
+    if sorted(set(now["failedChunks"]) & set(range(chunks))) != now["failedChunks"]:
+        problems.append(f"failedChunks {now['failedChunks']} of a batch of {chunks} chunks")
     if now["status"] in ("COMPLETED", "FAILED") and now["doneCount"] + now["failedCount"] != chunks:
         problems.append(f"{now['status']} with {now['doneCount']} done and {now['failedCount']} failed of {chunks}")
     if before is not None and before["failedCount"] == 0:

@@ -13,11 +13,13 @@ from typing import Any
 from harness.clock import utc_now
 from harness.devices import queries
 from harness.devices.caller import Call, Caller
+from harness.devices.generator import BatchPlan
+from harness.devices.limits import MOST_SAMPLES
 from harness.devices.phone import OpenBatch, Phone, payload
 from harness.ledger import Outcome
 
-# Above MAX_SAMPLES_PER_CHUNK.
-TOO_MANY_SAMPLES = 1001
+# What people call one of their reminders: a key is its user's own.
+EVERYBODYS_KEY = "everybody's reminder"
 _ELSEWHERE = timezone(timedelta(hours=-3, minutes=-30))
 
 
@@ -52,16 +54,18 @@ def _verify(caller: Caller, *, code: str, replica: str | None, facts: Mapping[st
     ).outcome
 
 
-def order_reminder(caller: Caller, *, number: int, due_in_s: float) -> ReminderPlan:
+def order_reminder(caller: Caller, *, number: int, due_in_s: float, is_everybodys: bool = False) -> ReminderPlan:
     """Order a reminder, twice with the same key and time (once with an offset): the same id must come back.
 
-    Another text under that key is refused.
+    Another text or time under that key is refused. One that `is_everybodys` has a key that other users have, too.
     """
     # Whole milliseconds: what is compared at the end must survive JSON and Postgres.
     now = utc_now() + timedelta(seconds=due_in_s)
     due = now.replace(microsecond=now.microsecond // 1000 * 1000)
     plan = ReminderPlan(
-        key=f"{caller.device}/reminder{number}", text=f"Medication {number} of {caller.device}", due=due
+        key=EVERYBODYS_KEY if is_everybodys else f"{caller.device}/reminder{number}",
+        text=f"Medication {number} of {caller.device}",
+        due=due,
     )
     facts = {"key": plan.key, "text": plan.text, "due": due.isoformat()}
     seen: list[str] = []
@@ -76,30 +80,42 @@ def order_reminder(caller: Caller, *, number: int, due_in_s: float) -> ReminderP
         result = caller.make(spelt, facts_of=lambda data: {"reminder_id": str(data["createReminder"]["reminderId"])})
         if result.outcome is not Outcome.OK:
             return plan
-    other = {**variables, "text": f"{plan.text}, twice"}
-    caller.make(Call("other_reminder", queries.CREATE_REMINDER, other, refusal="CONFLICT", facts={"key": plan.key}))
+    later = (due + timedelta(milliseconds=1)).isoformat()
+    for other in ({**variables, "text": f"{plan.text}, twice"}, {**variables, "due": later}):
+        caller.make(Call("other_reminder", queries.CREATE_REMINDER, other, refusal="CONFLICT", facts={"key": plan.key}))
     return plan
 
 
-def ask_aggregates(caller: Caller, *, type_identifier: str, first: date, last: date, is_final: bool) -> None:
-    """Ask for daily aggregates; the ledger keeps the answer when it is the final one."""
-    caller.make(
+def ask_aggregates(
+    caller: Caller, *, type_identifier: str, first: date, last: date, is_final: bool
+) -> tuple[date, ...]:
+    """Ask for daily aggregates; the days that were told. The ledger keeps the answer when it is the final one."""
+    result = caller.make(
         Call(
             kind="aggregates",
             query=queries.AGGREGATES,
             variables={"type": type_identifier, "from": first.isoformat(), "to": last.isoformat()},
             check=lambda data: _aggregate_problems(data["aggregates"], first=first, last=last),
             type=type_identifier,
-            facts={"final": is_final},
+            facts={"final": is_final, "first": first.isoformat(), "last": last.isoformat()},
         ),
         facts_of=lambda data: {"days": data["aggregates"]} if is_final else {"count": len(data["aggregates"])},
     )
+    return () if result.data is None else tuple(date.fromisoformat(day["day"]) for day in result.data["aggregates"])
+
+
+def ask_aggregates_exactly(caller: Caller, *, type_identifier: str, days: tuple[date, ...]) -> None:
+    """Ask from the first to the last of the days that were told, then for the last alone: both ends are included."""
+    for first, last in ((days[0], days[-1]), (days[-1], days[-1])) if days else ():
+        ask_aggregates(caller, type_identifier=type_identifier, first=first, last=last, is_final=True)
 
 
 def _aggregate_problems(days: list[Mapping[str, Any]], *, first: date, last: date) -> list[str]:
     named = [day["day"] for day in days]
     if len(set(named)) != len(named):
         return ["a day came twice"]
+    if named != sorted(named):
+        return ["the days are not in ascending order"]
     outside = [day for day in named if not first.isoformat() <= day <= last.isoformat()]
     return [f"days that were not asked for: {outside[:3]}"] if outside else []
 
@@ -143,7 +159,7 @@ def ask_without_token(phone: Phone, *, batch: OpenBatch) -> None:
 def ask_nonsense(caller: Caller, *, batch: OpenBatch) -> None:
     """Forged ids and uploads that no chunk may come from: a documented code each, and no trace."""
     empty, digest = payload(())
-    too_many = "[" + ",".join("0" * TOO_MANY_SAMPLES) + "]"
+    too_many = "[" + ",".join("0" * (MOST_SAMPLES + 1)) + "]"
     uploads = (
         ("not JSON", "{", None, "BAD_REQUEST"),
         ("no array", "{}", None, "BAD_REQUEST"),
@@ -185,6 +201,15 @@ def upload_at_once(phone: Phone, batch: OpenBatch, index: int) -> None:
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="at-once") as pool:
         for upload in [pool.submit(phone.upload, batch, index) for _ in range(2)]:
             upload.result()
+
+
+def start_at_once(phone: Phone, plan: BatchPlan) -> OpenBatch | None:
+    """Start one import twice at the same moment: both get the same batch."""
+    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="at-once") as pool:
+        first, second = [start.result() for start in [pool.submit(phone.start, plan) for _ in range(2)]]
+    if first is not None and second is not None and second.batch_id != first.batch_id:
+        phone.caller.make(_same_key_other_batch(first, second))
+    return first or second
 
 
 def repeat(phone: Phone, batch: OpenBatch, *, rng: random.Random) -> None:

@@ -7,15 +7,17 @@ import random
 import threading
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from datetime import date
 
-from harness.clock import Timeout, wait_for
+from harness.clock import Timeout, utc_now, wait_for
 from harness.devices import probes, trespass
 from harness.devices.balancer import Balancer
 from harness.devices.caller import Call, Caller
 from harness.devices.client import PhoneClient
 from harness.devices.generator import BatchPlan, DevicePlan, Shape, late_sync, next_sync, plans
+from harness.devices.limits import LIMITS_KIND, limits_plan, send_limits
 from harness.devices.malformed import malformed_half, send_malformed
 from harness.devices.phone import OpenBatch, Phone
 from harness.devices.queries import REDRIVE
@@ -31,7 +33,8 @@ _FIRST_DAY, _LAST_DAY = date(2026, 3, 1), date(2026, 5, 31)
 class Habits:
     """What phones do beside the backfill, and how patient they are. Durations in seconds.
 
-    `vanish` names batches (keys) of which only the first half of the chunks is ever sent.
+    `vanish` names batches (keys) of which only the first half of the chunks is ever sent; `dawdle` ones whose phone
+    pauses so long between two chunks.
     `syncs` incremental syncs of each type follow the backfill. `reminders` are due between `reminder_due_in_s` and a
     second later. `retry_for_s` bounds one op, `patience_s` a phone's whole life.
     """
@@ -46,6 +49,7 @@ class Habits:
     pace_s: float = 0.0
     is_polling: bool = True
     vanish: frozenset[str] = frozenset()
+    dawdle: Mapping[str, float] = field(default_factory=dict)
 
 
 class Fleet:
@@ -134,8 +138,9 @@ class Fleet:
                 phone.anchors()
                 phone.anchor(rng.choice(plan.batches).type, is_final=True)
                 if first_of_user[plan.user] is plan:
-                    for batch_plan in rng.sample(plan.batches, 3):
-                        _ask_aggregates(phone, batch_plan.type, is_final=True)
+                    asked = rng.sample(plan.batches, 3)
+                    days = [_ask_aggregates(phone, each.type, is_final=True) for each in asked]
+                    probes.ask_aggregates_exactly(phone.caller, type_identifier=asked[0].type, days=days[0])
 
     def sync_again(self, *, turn: int) -> None:
         """When the phones are done: each syncs once more, one after another; `turn` is above all turns before."""
@@ -151,6 +156,19 @@ class Fleet:
                 if phone.register():
                     self._sync_late(phone, turn=turn, is_closed=is_closed)
 
+    def send_rest(self, batch_key: str) -> None:
+        """When the batch was abandoned: its phone is back and sends what is missing, all of which must be refused."""
+        for plan in self.plans:
+            opened = next((each for each in self.batches()[plan.device] if each.plan.key == batch_key), None)
+            if opened is None:
+                continue
+            with self._phone(plan, retry_for_s=self.habits.retry_for_s, stop=self._stop) as phone:
+                if not phone.register():
+                    return
+                for index in sorted(set(range(len(opened.plan.chunks))) - opened.acknowledged):
+                    phone.note_samples(opened.plan, index)
+                    phone.upload(opened, index, refusal="CONFLICT")
+
     def redrive(self, *, kind: str, target: str, operator_token: str) -> int | None:
         """As an operator: put a batch, chunk or dead_letter back; how many were, None without an answer."""
         with self._phone(self.plans[0], retry_for_s=30.0, stop=self._stop) as phone:
@@ -164,6 +182,10 @@ class Fleet:
                 )
             )
         return None if result.data is None else int(result.data["redrive"]["redrivenCount"])
+
+    def phone(self, plan: DevicePlan) -> AbstractContextManager[Phone]:
+        """That phone once more, beside what it does by itself; it has to register first."""
+        return self._phone(plan, retry_for_s=self.habits.retry_for_s, stop=self._stop)
 
     def _phone(self, plan: DevicePlan, *, retry_for_s: float, stop: threading.Event) -> _PhoneInUse:
         client = PhoneClient(self._balancer, timeout_s=self.habits.request_timeout_s)
@@ -192,31 +214,47 @@ class Fleet:
         rng = random.Random(f"{self.shape.seed}/{phone.plan.device}/habits")
         if not phone.register():
             return
-        for batch in phone.plan.batches:
-            opened = self._send(phone, batch, rng=rng)
+        if self.habits.has_extras and phone.plan.number:
+            phone.register(is_away=True)
+        for turn, batch in enumerate(phone.plan.batches):
+            opened = self._send(phone, batch, rng=rng, is_doubled=self.habits.has_extras and turn == 0)
             if opened is not None and self.habits.has_extras and rng.random() < 0.3:
                 probes.repeat(phone, opened, rng=rng)
         self._uploaded[phone.plan.device].set()
         if self.habits.has_extras:
             self._extras(phone, number=number, rng=rng)
+            if number == 0:
+                self._send_limits(phone)
         for turn in range(1, self.habits.syncs + 1):
             self._sync(phone, turn=turn, rng=rng)
         if self.habits.is_polling:
             self._poll_to_end(phone)
 
-    def _send(self, phone: Phone, batch: BatchPlan, *, rng: random.Random) -> OpenBatch | None:
+    def _open(self, phone: Phone, batch: BatchPlan, *, is_doubled: bool = False) -> OpenBatch | None:
+        """Start a batch, once or twice at the same moment."""
+        if phone.caller.is_stopped:
+            return None
+        opened = probes.start_at_once(phone, batch) if is_doubled else phone.start(batch)
+        if opened is not None:
+            with self._lock:
+                self._batches[phone.plan.device].append(opened)
+        return opened
+
+    def _send(
+        self, phone: Phone, batch: BatchPlan, *, rng: random.Random, is_doubled: bool = False
+    ) -> OpenBatch | None:
         """Open a batch and upload its chunks, mostly in order, each until it is resolved."""
-        opened = None if phone.caller.is_stopped else phone.start(batch)
+        opened = self._open(phone, batch, is_doubled=is_doubled)
         if opened is None:
             return None
-        with self._lock:
-            self._batches[phone.plan.device].append(opened)
         order = list(range(len(batch.chunks)))
         if rng.random() < 0.2:
             rng.shuffle(order)
         if batch.key in self.habits.vanish:
             order = order[: len(order) // 2]
         for turn, index in enumerate(order):
+            if turn and batch.key in self.habits.dawdle:
+                phone.caller.wait(self.habits.dawdle[batch.key])
             if phone.caller.is_stopped:
                 break
             if self.habits.has_extras and turn == (len(order) + 1) // 2 and turn:
@@ -228,11 +266,24 @@ class Fleet:
                 phone.upload(opened, index)
         return opened
 
+    def _send_limits(self, phone: Phone) -> None:
+        """The import at all limits, on from where this phone's anchor of that type will stand."""
+        before = next(each for each in phone.plan.batches if each.type == LIMITS_KIND.identifier)
+        anchor = phone.anchor(before.type) or before.new_anchor
+        opened = self._open(phone, limits_plan(phone.plan, anchor=anchor, now=utc_now(), seed=self.shape.seed))
+        if opened is not None:
+            send_limits(phone, opened)
+
     def _extras(self, phone: Phone, *, number: int, rng: random.Random) -> None:
         probes.code_across_replicas(phone.caller, replicas=self._balancer.names())
         trespass.guess_codes(phone.caller, replicas=self._balancer.names())
         for turn in range(self.habits.reminders):
-            probes.order_reminder(phone.caller, number=turn, due_in_s=self.habits.reminder_due_in_s + rng.random())
+            probes.order_reminder(
+                phone.caller,
+                number=turn,
+                due_in_s=self.habits.reminder_due_in_s + rng.random(),
+                is_everybodys=turn == phone.plan.number == 0,
+            )
         _ask_aggregates(phone, rng.choice(phone.plan.batches).type, is_final=False)
         with self._lock:
             others = [
@@ -297,7 +348,7 @@ def _plans_of(shape: Shape) -> tuple[DevicePlan, ...]:
     return tuple(plans(shape))
 
 
-class _PhoneInUse:
+class _PhoneInUse(AbstractContextManager[Phone]):
     """A phone whose connections are closed at the end of a `with` block."""
 
     def __init__(self, phone: Phone, *, close: Callable[[], None]) -> None:
@@ -311,7 +362,7 @@ class _PhoneInUse:
         self._close()
 
 
-def _ask_aggregates(phone: Phone, type_identifier: str, *, is_final: bool) -> None:
-    probes.ask_aggregates(
+def _ask_aggregates(phone: Phone, type_identifier: str, *, is_final: bool) -> tuple[date, ...]:
+    return probes.ask_aggregates(
         phone.caller, type_identifier=type_identifier, first=_FIRST_DAY, last=_LAST_DAY, is_final=is_final
     )

@@ -130,6 +130,11 @@ def _with_source(**changes: str) -> Callable[[Sample], Sample]:
     return make
 
 
+def _with_odd_source(**changes: str) -> Callable[[Sample], Sample]:
+    """For text that JSON can escape and a store may not hold: only what is sent carries it."""
+    return lambda sample: _edited(sample, source={**json.loads(sample.as_json())["source"], **changes})
+
+
 def _no_zone(sample: Sample) -> Sample:
     return _edited(sample, start=spell_time(sample.start_us).removesuffix("Z"))
 
@@ -151,6 +156,8 @@ _BAD: tuple[tuple[str, Callable[[Sample], Sample | None]], ...] = (
     ("bad_value", lambda each: _edited(each, value=None)),
     ("bad_value", _without("value")),
     ("bad_value", _negative),
+    ("bad_value", _for_numbers(lambda each: _edited(each, value=10**200))),
+    ("bad_value", _for_numbers(lambda each: _edited(each, value=-(10**200)))),
     ("bad_time", lambda each: _edited(each, start="yesterday")),
     ("bad_time", _no_zone),
     ("bad_time", lambda each: replace(each, end_us=each.start_us - US_PER_S)),
@@ -160,5 +167,9 @@ _BAD: tuple[tuple[str, Callable[[Sample], Sample | None]], ...] = (
     ("bad_source", _no_source),
     ("bad_source", _with_source(id="")),
     ("bad_source", _with_source(kind="toaster")),
+    ("bad_source", _with_odd_source(id="a.watch\0")),
+    ("bad_source", _with_odd_source(name="A\0watch")),
+    ("bad_source", _with_odd_source(id="half a sign \ud83d")),
+    ("bad_source", _with_odd_source(name="half a sign \ud83d")),
 )
 BAD_REASONS_MADE = frozenset(reason for reason, _ in _BAD)

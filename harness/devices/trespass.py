@@ -5,10 +5,13 @@ from __future__ import annotations
 from harness.devices import queries
 from harness.devices.caller import Call, Caller
 from harness.devices.phone import OpenBatch, Phone, start_variables
+from harness.devices.types import SAMPLE_TYPES
 
 # The app's CODE_ATTEMPTS; the lab keeps its own copy.
 CODE_ATTEMPTS = 5
 _CODES = 10**6
+_NO_CODE = "000000"
+"""One in a million is; a visitor's own is used up before this is tried."""
 
 
 def guess_codes(caller: Caller, *, replicas: tuple[str, ...]) -> None:
@@ -33,6 +36,20 @@ def guess_codes(caller: Caller, *, replicas: tuple[str, ...]) -> None:
             ),
             facts_of=lambda data: {"ok": data["verifyCode"]["ok"]},
         )
+
+
+def try_wrong_code(caller: Caller, *, replica: str) -> None:
+    """Try a code that nobody was given; it may not work."""
+    caller.make(
+        Call(
+            kind="verify_code",
+            query=queries.VERIFY_CODE,
+            variables={"code": _NO_CODE},
+            pin=replica,
+            facts={"made_on": None, "expected": False, "use": "guess"},
+        ),
+        facts_of=lambda data: {"ok": data["verifyCode"]["ok"]},
+    )
 
 
 def _request(caller: Caller) -> str | None:
@@ -69,10 +86,12 @@ def redrive_as_nobody(caller: Caller, *, batch: OpenBatch) -> None:
 def start_another(caller: Caller, *, batch: OpenBatch) -> None:
     """Start something else under the key of an import, one change at a time: 409."""
     plan = batch.plan
+    other = next(kind.identifier for kind in SAMPLE_TYPES if kind.identifier != plan.type)
     changes: tuple[dict[str, int | str], ...] = (
         {"count": len(plan.chunks) + 1},
         {"to": f"{plan.new_anchor}/other"},
         {"from": f"{plan.key}/other"},
+        {"type": other},
     )
     for change in changes:
         caller.make(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.doctor.deployment import Deployment, Service
+from harness.doctor.deployment import Deployment, Service, number_in
 from harness.doctor.finding import Finding, Severity
 
 SOFT_WINDOWS = ("SOFT_SHUTDOWN_S", "CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT")
@@ -55,8 +55,7 @@ def outlasted_stop(deployment: Deployment) -> Iterator[Finding]:
 def limit_above_visibility(deployment: Deployment) -> Iterator[Finding]:
     """A task that may run longer than the visibility timeout is delivered a second time while it runs."""
     for one in deployment.of("worker"):
-        given = one.option("--time-limit")
-        limit_s = float(given) if given else _number(one, UNCLAIMED_LIMITS)
+        limit_s = number_in(one.option("--time-limit") or "") or _number(one, UNCLAIMED_LIMITS)
         visibility_s = _number(one, VISIBILITY) or DEFAULT_VISIBILITY_S
         if limit_s is not None and limit_s >= visibility_s:
             problem = f"time limit {limit_s:g} s ≥ visibility timeout {visibility_s:g} s, on a task without a claim"
@@ -148,12 +147,8 @@ def _with(deployment: Deployment, name: str) -> list[Service]:
 
 
 def _number(service: Service, names: tuple[str, ...]) -> float | None:
-    for name in names:
-        try:
-            return float(service.env[name])
-        except (KeyError, ValueError):
-            continue
-    return None
+    found = (number_in(service.env.get(name, "")) for name in names)
+    return next((number for number in found if number is not None), None)
 
 
 def _stop_timeout_s(service: Service) -> float | None:

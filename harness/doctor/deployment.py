@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ import yaml
 from harness.errors import LabError
 
 SERVICES = ("api", "worker", "beat")
+COMPOSE = "compose"
+"""The environment that a Compose file's services are in: a description of a stack, not a place that is deployed to."""
 DEFAULT_GRACE_S = 10.0
 """What Docker waits between SIGTERM and SIGKILL when nothing is said."""
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s)")
@@ -81,13 +83,17 @@ class Broker:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """All that was given. `pins` maps a distribution's lower-case name to its exact version."""
+    """All that was given. `pins` maps a distribution's lower-case name to its exact version.
+
+    `required` are the variables that the app's services cannot do without, by role; empty where nobody knows them.
+    """
 
     services: tuple[Service, ...] = ()
     brokers: tuple[Broker, ...] = ()
     pins: Mapping[str, str] = field(default_factory=dict)
     pins_from: str = ""
     queues: tuple[str, ...] = ()
+    required: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def of(self, role: str) -> tuple[Service, ...]:
         """The services of a role, in every environment."""
@@ -115,6 +121,18 @@ def read_env_services(*, environment: str, service: str, path: Path) -> tuple[Se
     return tuple(Service(environment=environment, name=name, where=str(path), env=env) for name in names)
 
 
+def merged(services: Sequence[Service]) -> tuple[Service, ...]:
+    """Each service of each environment once: of several files for one, later ones add to and override earlier ones."""
+    found: dict[tuple[str, str], Service] = {}
+    for one in services:
+        key = (one.environment, one.name)
+        before = found.get(key)
+        if before is not None:
+            one = replace(one, env={**before.env, **one.env}, where=f"{before.where} + {one.where}")
+        found[key] = one
+    return tuple(found.values())
+
+
 def read_compose(path: Path) -> tuple[tuple[Service, ...], tuple[Broker, ...]]:
     """The services and the Redis of a Compose file; `${NAME:-value}` counts as its default. Raises: LabError."""
     try:
@@ -126,7 +144,10 @@ def read_compose(path: Path) -> tuple[tuple[Service, ...], tuple[Broker, ...]]:
         raise LabError(f"{path}: expected a mapping `services`")
     services, brokers = [], []
     for name, body in found.items():
-        service = _service(str(name), body or {}, path)
+        try:
+            service = _service(str(name), body or {}, path)
+        except (ValueError, AttributeError, TypeError) as error:
+            raise LabError(f"{path}: service {name} is not what Compose takes: {error}") from error
         if any(word.rpartition("/")[2] in ("redis-server", "valkey-server") for word in service.command) or (
             not service.command and re.search(r"\b(redis|valkey)\b", str((body or {}).get("image", "")))
         ):
@@ -158,13 +179,13 @@ def _service(name: str, body: Mapping[str, Any], path: Path) -> Service:
     grace = body.get("stop_grace_period")
     scale = (body.get("deploy") or {}).get("replicas", body.get("scale", 1))
     return Service(
-        environment="compose",
+        environment=COMPOSE,
         name=name,
         where=f"{path.name}: {name}",
         env=env,
         command=command,
-        replicas=int(_resolved(scale)),
-        stop_timeout_s=_seconds(str(grace)) if grace is not None else DEFAULT_GRACE_S,
+        replicas=int(count) if (count := _resolved(scale)).isdigit() else 1,
+        stop_timeout_s=_seconds(_resolved(grace)) if grace is not None else DEFAULT_GRACE_S,
         is_shell=is_shell,
     )
 
@@ -202,9 +223,20 @@ def _resolved(value: object) -> str:
     return _DEFAULTED.sub(lambda match: match[2] or "", text)
 
 
-def _seconds(text: str) -> float:
+def _seconds(text: str) -> float | None:
+    """A duration as Compose writes it; None for a variable that only the shell knows."""
     parts = _DURATION.findall(text)
-    return sum(float(number) * _SECONDS[unit] for number, unit in parts) if parts else float(text)
+    if parts:
+        return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    return number_in(text)
+
+
+def number_in(text: str) -> float | None:
+    """The number that a text is; None when it is none, such as a variable that nobody has filled in."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _unquoted(value: str) -> str:

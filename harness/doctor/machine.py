@@ -7,8 +7,8 @@ import shutil
 import sys
 from dataclasses import dataclass
 
-from harness.drivers.engine import engine_problem
 from harness.drivers.processes import processes_problem
+from harness.engine import engine_problem
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 

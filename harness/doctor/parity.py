@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from harness.doctor.deployment import SERVICES, Deployment, Service
+from harness.doctor.deployment import COMPOSE, SERVICES, Deployment, Service
 from harness.doctor.finding import Finding
-from harness.required import REQUIRED
 
-OWN = frozenset({"SERVICE_NAME", "HOSTNAME", "BIND", "PORT", "WEB_CONCURRENCY", "COMPASS_DB_USER"})
-"""What may differ between services: names of a replica, and what one service alone needs."""
+REPLICAS_OWN = frozenset({"SERVICE_NAME", "HOSTNAME", "BIND", "PORT", "WEB_CONCURRENCY"})
+"""What belongs to a replica and the place that it runs in."""
+OWN = REPLICAS_OWN | {"COMPASS_DB_USER"}
+"""What may differ between services: the same, and what one service alone needs."""
 
 
 def between_services(deployment: Deployment) -> Iterator[Finding]:
@@ -31,12 +32,15 @@ def between_services(deployment: Deployment) -> Iterator[Finding]:
 
 
 def between_environments(deployment: Deployment) -> Iterator[Finding]:
-    """A variable that a service has in one environment and not in another. Values may differ; that is their point."""
+    """A variable that a service has in one environment and not in another. Values may differ; that is their point.
+
+    A Compose file is none of the environments: what it does not say, the shell and the env files do.
+    """
     for role in SERVICES:
-        by_environment = {one.environment: one for one in deployment.of(role)}
+        by_environment = {one.environment: one for one in deployment.of(role) if one.environment != COMPOSE}
         if len(by_environment) < 2:
             continue
-        for name in sorted({name for one in by_environment.values() for name in one.env}):
+        for name in sorted({name for one in by_environment.values() for name in one.env} - REPLICAS_OWN):
             lacking = [environment for environment, one in by_environment.items() if name not in one.env]
             if lacking:
                 having = [environment for environment in by_environment if environment not in lacking]
@@ -52,7 +56,7 @@ def between_environments(deployment: Deployment) -> Iterator[Finding]:
 def required(deployment: Deployment) -> Iterator[Finding]:
     """A variable that a service cannot do without, missing or blank; only where any of the table's names is set."""
     for one in deployment.services:
-        names = REQUIRED.get(one.role, ())
+        names = deployment.required.get(one.role, ())
         if not any(name in one.env for name in names):
             continue
         for name in names:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.drivers.containers import ContainersStack
-from harness.drivers.engine import engine_problem
 from harness.drivers.processes import ProcessesStack, processes_problem
 from harness.drivers.protocol import Stack, StackSpec
+from harness.engine import engine_problem, host
 from harness.errors import LabError, MissingCapability
-from harness.images import ensure_images
+from harness.images.images import ensure_images
 
 Starter = Callable[[StackSpec], Stack]
 
@@ -46,8 +45,7 @@ def choose(asked: str) -> Choice:
 def _automatic() -> Choice:
     problem = engine_problem() or _images_problem()
     if problem is None:
-        where = os.environ.get("DOCKER_HOST", "the default socket")
-        return Choice("containers", f"a Docker engine answers at {where} and images can be had", _containers)
+        return Choice("containers", f"a Docker engine answers at {host()} and images can be had", _containers)
     return _demanded(Choice("processes", f"no containers: {problem}", _processes), problem=processes_problem())
 
 

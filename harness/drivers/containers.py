@@ -1,13 +1,14 @@
 """The driver `containers`: the stack of compose/stack.yml with the lab's overlay, in containers.
 
-Compose brings it up (through testcontainers); the engine's API harms it, from outside, and removes it. The engine runs
-on this machine or in a virtual machine on it; its published ports must be reachable on 127.0.0.1.
+Compose brings it up (stores and helpers through testcontainers); the engine's API harms it, from outside, and removes
+it. The engine runs on this machine or in a virtual machine on it; its published ports must be reachable on 127.0.0.1.
 """
 
 from __future__ import annotations
 
 import atexit
 import json
+import os
 import secrets
 import shutil
 import subprocess
@@ -21,19 +22,23 @@ from docker.models.containers import Container
 from testcontainers.compose import DockerCompose
 
 from harness.clock import wait_for
-from harness.drivers import container_memory, embedded_postgres, embedded_redis, service_health
-from harness.drivers.compose_model import HELPERS, MIGRATE, volume_name
-from harness.drivers.container_blueprint import Blueprint
-from harness.drivers.container_leftovers import AT_ONCE, JOURNAL_KIND, for_each, remove_stack, undo_container_leftovers
-from harness.drivers.container_replica import ContainerReplica, passes_own_check
-from harness.drivers.container_template import PostgresTemplate, database_passwords
-from harness.drivers.engine import LAB_LABEL, connect, labelled, require_engine
-from harness.drivers.lab_home import PROJECT, lab_home
+from harness.drivers import service_health
+from harness.drivers.container import memory
+from harness.drivers.container.blueprint import Blueprint
+from harness.drivers.container.compose_model import HELPERS, MIGRATE, volume_name
+from harness.drivers.container.leftovers import AT_ONCE, JOURNAL_KIND, for_each, remove_stack, undo_container_leftovers
+from harness.drivers.container.replica import ContainerReplica, passes_own_check
+from harness.drivers.container.template import PostgresTemplate, database_passwords
+from harness.drivers.env_block import require_block
+from harness.drivers.leftovers import Journal
 from harness.drivers.ports import ReservedPort
 from harness.drivers.protocol import SERVICES, STORES, Exit, Link, Process, Scope, StackSpec, State
-from harness.errors import DriverError
-from harness.images import ensure_images
-from harness.leftovers import Journal
+from harness.drivers.store_access import postgres_answers, postgres_url, redis_answers
+from harness.drivers.versions import VERSIONED, named
+from harness.engine import LAB_LABEL, connect, docker_env, labelled, require_engine
+from harness.errors import DriverError, StartFailed, WaitTimeout
+from harness.images.images import ensure_images
+from harness.lab_home import PROJECT, lab_home
 from harness.links.local import TcpLink, TcpProxy
 from harness.links.toxiproxy import Toxiproxy, ToxiproxyLink, configured_addresses
 
@@ -43,7 +48,6 @@ STORE_STOP_TIMEOUT_S = 30.0
 COMPOSE_TIMEOUT_S = 240.0
 SERVICE_LABEL: Final = "com.docker.compose.service"
 VOLUMES: Final = {"redis": "redis-data", "postgres": "postgres-data"}
-VERSIONED: Final = ("django", "celery", "kombu", "billiard", "redis", "django-celery-beat", "psycopg", "gunicorn")
 VERSIONS_PROGRAM: Final = (
     "import importlib.metadata as m, json, platform, sys;"
     "print(json.dumps({'python': platform.python_version(), **{n: m.version(n) for n in sys.argv[1:]}}))"
@@ -157,10 +161,10 @@ class ContainersStack:
         self._names[self._replicas.pop(name).service].remove(name)
         self._write()
 
-    def stop_replica(self, name: str, *, timeout_s: float | None = None) -> Exit:
-        """As ECS stops a task: the stop signal to the main process, SIGKILL after the timeout."""
+    def stop_replica(self, name: str, *, timeout_s: float | None = None, scope: Scope = Scope.MAIN) -> Exit:
+        """As ECS stops a task: the stop signal to whom `scope` says, SIGKILL to all after the timeout."""
         timeout_s = self.spec.stop_timeout_s if timeout_s is None else timeout_s
-        return self._replica(name).stop(timeout_s=timeout_s)
+        return self._replica(name).stop(timeout_s=timeout_s, scope=scope)
 
     def kill_replica(self, name: str) -> Exit:
         """SIGKILL to all its processes at once; stores too."""
@@ -184,15 +188,19 @@ class ContainersStack:
 
     def exhaust_memory(self, name: str, *, victim: int) -> None:
         """Use up the replica's memory limit until the kernel's OOM killer has ended process `victim`."""
-        container_memory.exhaust(self._replica(name), victim)
+        memory.exhaust(self._replica(name), victim)
 
     def oom_kills(self, name: str) -> int:
         """How many processes of the replica's incarnation the kernel has ended for want of memory, as it counts."""
-        return container_memory.oom_kills(self._replica(name))
+        return memory.oom_kills(self._replica(name))
 
     def processes(self, name: str) -> tuple[Process, ...]:
         """The replica's processes, main first; empty when it is down."""
         return self._replica(name).members()
+
+    def environment(self, name: str) -> Mapping[str, str]:
+        """What the replica's latest incarnation was started with, as the engine has it."""
+        return dict(each.split("=", 1) for each in self._replica(name).container.attrs["Config"]["Env"])
 
     def exit_of(self, name: str, *, timeout_s: float = 0.0) -> Exit | None:
         """How the replica's latest incarnation ended; None while it runs (waits up to `timeout_s`)."""
@@ -212,12 +220,14 @@ class ContainersStack:
 
     def change_env(self, service: str, changes: Mapping[str, str | None]) -> None:
         """Change one service's environment from its next start on; None removes a variable."""
+        require_block(service)
         self._changes[service].update(changes)
         self._stale.update(self.replicas(service))
         self._write()
 
     def restore_env(self, service: str) -> None:
         """Forget every change made to one service's environment, from its next start on. Idempotent."""
+        require_block(service)
         self._changes[service].clear()
         self._stale.update(self.replicas(service))
         self._write()
@@ -230,7 +240,7 @@ class ContainersStack:
 
     def dsn(self) -> str:
         """Postgres as superuser, bypassing the links."""
-        return embedded_postgres.dsn(port=self._port("postgres"), password=self._passwords["POSTGRES_PASSWORD"])
+        return postgres_url(port=self._port("postgres"), password=self._passwords["POSTGRES_PASSWORD"])
 
     def redis_url(self) -> str:
         """Redis, bypassing the links."""
@@ -257,8 +267,7 @@ class ContainersStack:
         unpinned = [service for service in SERVICES if self.replicas(service) and service not in self.spec.pins]
         for service in (*unpinned[:1], *self.spec.pins):
             seen: dict[str, str] = json.loads(self._replica(self.replicas(service)[0]).inside(*program))
-            suffix = f" ({service})" if service in self.spec.pins else ""
-            found |= {("redis-py" if each == "redis" else each) + suffix: version for each, version in seen.items()}
+            found |= named(seen, service=service if service in self.spec.pins else None)
         with psycopg.connect(self.dsn(), connect_timeout=5) as session:
             row = session.execute("show server_version").fetchone()
         with redis.Redis.from_url(self.redis_url(), socket_timeout=5.0) as client:
@@ -284,10 +293,6 @@ class ContainersStack:
 
     def _end_at_exit(self) -> None:
         self._end(at_once=1)
-
-    @property
-    def _compose(self) -> DockerCompose:
-        return DockerCompose(context=self._lair, compose_file_name=self._plan.file.name, wait=False)
 
     @property
     def _toxiproxy(self) -> Toxiproxy:
@@ -327,29 +332,37 @@ class ContainersStack:
             case "api":
                 return lambda _: service_health.is_api_healthy(self._url(name))
             case "redis":
-                return lambda _: embedded_redis.answers(self.redis_url())
+                return lambda _: redis_answers(self.redis_url())
             case "postgres":
-                return lambda _: embedded_postgres.answers(self.dsn())
+                return lambda _: postgres_answers(self.dsn())
             case "worker" | "beat":
                 return passes_own_check
             case _:
                 return lambda _: True
 
     def _await_healthy(self, name: str) -> None:
+        """Raises: DriverError (for a service StartFailed), at once when it ended, else when the time is up."""
         replica = self._replica(name)
+        awaiting = f"{name} to become healthy"
+        try:
+            wait_for(
+                lambda: replica.state() is State.HEALTHY or replica.exit() is not None,
+                awaiting=awaiting,
+                timeout_s=HEALTHY_TIMEOUT_S,
+                interval_s=0.1,
+            )
+        except WaitTimeout as error:
+            raise self._unstarted(name, f"expected {awaiting} within {HEALTHY_TIMEOUT_S:.0f} s") from error
+        if replica.exit() is not None:
+            raise self._unstarted(name, f"expected {awaiting}")
 
-        def is_healthy() -> bool:
-            if replica.exit() is not None:
-                raise DriverError(f"{self.name}: expected {name} to become healthy\n{replica.described()}")
-            return replica.state() is State.HEALTHY
-
-        wait_for(
-            is_healthy,
-            awaiting=f"{name} to become healthy",
-            timeout_s=HEALTHY_TIMEOUT_S,
-            interval_s=0.1,
-            seen=replica.described,
-        )
+    def _unstarted(self, name: str, what: str) -> DriverError:
+        replica = self._replica(name)
+        message = f"{self.name}: {what}\n{replica.described()}"
+        if replica.service not in (*SERVICES, MIGRATE):
+            return DriverError(message)
+        ended = replica.exit()
+        return StartFailed(message, replica=name, exit_code=None if ended is None else ended.code)
 
     def _write(self) -> None:
         names = [(name, service) for service in SERVICES for name in self.replicas(service)]
@@ -371,11 +384,9 @@ class ContainersStack:
 
     def _start_stores(self) -> None:
         """Stores and helpers, through testcontainers; returns when the stores answer."""
-        first = DockerCompose(
-            context=self._lair, compose_file_name=self._plan.file.name, wait=False, services=[*STORES, *HELPERS]
-        )
+        os.environ["DOCKER_HOST"] = docker_env()["DOCKER_HOST"]  # its commands inherit this process' environment
         try:
-            first.start()
+            self._compose(*STORES, *HELPERS).start()
         except subprocess.CalledProcessError as error:
             said = bytes(error.stderr or b"").decode(errors="replace")[-2000:]
             raise DriverError(f"{self.name}: docker compose up failed: {said}") from error
@@ -386,17 +397,27 @@ class ContainersStack:
     def _migrate(self) -> None:
         self._up(MIGRATE)
         self._attach(MIGRATE)
-        step = self._replica(MIGRATE)
-        ended = step.exit(timeout_s=MIGRATE_TIMEOUT_S)
+        ended = self._replica(MIGRATE).exit(timeout_s=MIGRATE_TIMEOUT_S)
         if ended is None or ended.code != 0:
-            raise DriverError(f"{self.name}: the database was not migrated\n{step.described()}")
+            raise self._unstarted(MIGRATE, "the database was not migrated")
+
+    def _compose(self, *services: str) -> DockerCompose:
+        return DockerCompose(
+            context=self._lair, compose_file_name=self._plan.file.name, wait=False, services=list(services)
+        )
 
     def _up(self, *names: str) -> None:
         """Start these, as the Compose file has them now. Raises: DriverError with what Compose said last."""
-        command = [*self._compose.docker_compose_command(), "up", "--detach", "--pull", "never", *names]
-        done = subprocess.run(command, cwd=self._lair, capture_output=True, text=True, timeout=COMPOSE_TIMEOUT_S)
+        command = [*self._compose().docker_compose_command(), "up", "--detach", "--pull", "never", *names]
+        what = f"{self.name}: docker compose up {' '.join(names)}"
+        try:
+            done = subprocess.run(
+                command, cwd=self._lair, capture_output=True, text=True, timeout=COMPOSE_TIMEOUT_S, env=docker_env()
+            )
+        except subprocess.TimeoutExpired as error:
+            raise DriverError(f"{what} took over {COMPOSE_TIMEOUT_S:.0f} s: {str(error.stderr)[-2000:]}") from error
         if done.returncode != 0:
-            raise DriverError(f"{self.name}: docker compose up {' '.join(names)}: {done.stderr[-2000:]}")
+            raise DriverError(f"{what}: {done.stderr[-2000:]}")
 
     def _attach(self, *names: str) -> None:
         """Find the containers that Compose has started, and follow them."""

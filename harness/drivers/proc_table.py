@@ -13,13 +13,17 @@ _BLOCK_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One process; `state` is the letter of proc(5), `started_ticks` counts clock ticks since boot."""
+    """One process; `state` is the letter of proc(5), `started_ticks` counts clock ticks since boot.
+
+    `has_terminal`: somebody sits before it. Nothing that the lab starts has one.
+    """
 
     pid: int
     parent_pid: int
     session: int
     state: str
     started_ticks: int
+    has_terminal: bool
 
 
 def read_entry(pid: int) -> Entry | None:
@@ -35,6 +39,7 @@ def read_entry(pid: int) -> Entry | None:
         parent_pid=int(fields[1]),
         session=int(fields[3]),
         started_ticks=int(fields[19]),
+        has_terminal=fields[4] != b"0",
     )
 
 
@@ -65,8 +70,23 @@ def command_line(pid: int) -> str:
 
 
 def environment(pid: int) -> frozenset[bytes]:
-    """The variables as `NAME=value`; empty when the process is gone or not ours to read."""
-    return frozenset(_read(pid, "environ").split(b"\0"))
+    """The variables as `NAME=value`; empty when the process is gone, not ours to read, or not yet laid out.
+
+    Of one that wrote over them (Redis, Postgres) something else is left, if only an empty word.
+    """
+    raw = _read(pid, "environ")
+    return frozenset(raw.split(b"\0")) if raw else frozenset()
+
+
+def may_read_environment(pid: int) -> bool:
+    """False when the kernel says that the environment is not ours to read; of a process that is gone it does not."""
+    try:
+        _content(f"/proc/{pid}/environ")
+    except PermissionError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def working_directory(pid: int) -> str:
@@ -75,6 +95,11 @@ def working_directory(pid: int) -> str:
         return str((PROC / str(pid) / "cwd").readlink())
     except OSError:
         return ""
+
+
+def is_at_work_in(entry: Entry, directory: str) -> bool:
+    """Whether it runs in or below this directory, and is not somebody's shell or editor there."""
+    return not entry.has_terminal and (working_directory(entry.pid) + "/").startswith(directory + "/")
 
 
 def send_signal(pid: int, signum: int) -> bool:

@@ -21,25 +21,29 @@ import psycopg
 import redis
 
 from harness.clock import wait_for
-from harness.drivers import embedded_postgres, embedded_redis, service_health
-from harness.drivers.app_template import app_template
-from harness.drivers.embedded_stores import EmbeddedStores
-from harness.drivers.environments import own_environment
-from harness.drivers.lab_home import lab_home, store_home
-from harness.drivers.launches import Launches, helper_env
-from harness.drivers.link_set import LinkSet
-from harness.drivers.port_book import PortBook
-from harness.drivers.process_group import ProcessGroup
+from harness.drivers import service_health
+from harness.drivers.container.leftovers import undo_all_leftovers
+from harness.drivers.env_block import require_block
+from harness.drivers.leftovers import Journal
+from harness.drivers.process import embedded_postgres, embedded_redis
+from harness.drivers.process.app_template import app_template
+from harness.drivers.process.embedded_stores import EmbeddedStores
+from harness.drivers.process.environments import own_environment
+from harness.drivers.process.group import ProcessGroup
+from harness.drivers.process.launches import Launches, helper_env
+from harness.drivers.process.link_set import LinkSet
+from harness.drivers.process.port_book import PortBook
 from harness.drivers.protocol import SERVICES, STORES, Exit, Link, Process, Scope, StackSpec, State
-from harness.errors import DriverError, MissingCapability, WaitTimeout
-from harness.leftovers import Journal, undo_leftovers
+from harness.drivers.replica_state import state_of
+from harness.drivers.versions import VERSIONED, named
+from harness.errors import DriverError, MissingCapability, StartFailed, WaitTimeout
+from harness.lab_home import lab_home, store_home
 from harness.tls import trusted
 
 HEALTHY_TIMEOUT_S = 60.0
 EXIT_KNOWN_TIMEOUT_S = 5.0
 LOG_TAIL_LINES = 30
 STOP_SIGNALS = {"postgres": signal.SIGINT}  # As the official image: fast, where SIGTERM would wait for its clients.
-VERSIONED = ("django", "celery", "kombu", "billiard", "redis", "django-celery-beat", "psycopg", "gunicorn")
 
 
 def processes_problem() -> str | None:
@@ -93,10 +97,10 @@ class ProcessesStack:
         """Everything up, migrated and healthy. Raises: DriverError with state, exit code, log tail, next step."""
         if self._running is not None:
             raise DriverError(f"{self.name} is started already")
-        undo_leftovers(home=self._home)
+        undo_all_leftovers(self._home)
         journal = Journal(lab=self.name, home=self._home)
         journal.note("directory", path=str(self._lair))
-        self._lair.mkdir(parents=True)
+        self._store_home.make_way(self._lair)
         env = helper_env(self.name)
         links = LinkSet(lair=self._lair, logs=self._logs, ports=self._ports, env=env, journal=journal)
         receiver = ProcessGroup("receiver", journal=journal)
@@ -178,11 +182,11 @@ class ProcessesStack:
         self._added.discard(name)
         del self._replicas[name]
 
-    def stop_replica(self, name: str, *, timeout_s: float | None = None) -> Exit:
-        """As ECS stops a task: the stop signal to the main process, SIGKILL to all after the timeout."""
+    def stop_replica(self, name: str, *, timeout_s: float | None = None, scope: Scope = Scope.MAIN) -> Exit:
+        """As ECS stops a task: the stop signal to whom `scope` says, SIGKILL to all after the timeout."""
         replica = self._replica(name)
         timeout_s = self.spec.stop_timeout_s if timeout_s is None else timeout_s
-        return replica.group.stop(STOP_SIGNALS.get(name, signal.SIGTERM), timeout_s=timeout_s)
+        return replica.group.stop(STOP_SIGNALS.get(name, signal.SIGTERM), timeout_s=timeout_s, scope=scope)
 
     def kill_replica(self, name: str) -> Exit:
         """SIGKILL to all its processes at once; stores too."""
@@ -216,6 +220,10 @@ class ProcessesStack:
         """The replica's processes, main first; empty when it is down."""
         return self._replica(name).group.members()
 
+    def environment(self, name: str) -> Mapping[str, str]:
+        """What the replica's latest incarnation was started with, as the kernel has it."""
+        return self._replica(name).group.environment
+
     def exit_of(self, name: str, *, timeout_s: float = 0.0) -> Exit | None:
         """How the replica's latest incarnation ended; None while it runs (waits up to `timeout_s`)."""
         return self._replica(name).group.exit(timeout_s=timeout_s)
@@ -223,15 +231,13 @@ class ProcessesStack:
     def state(self, name: str) -> State:
         """Judged by the service's own health check, after a look at its processes."""
         replica = self._replica(name)
-        members = replica.group.members()
-        if not members:
-            return State.DOWN
-        if all(process.state in "Tt" for process in members):
-            return State.FROZEN
-        if self._is_healthy(name, replica.service):
-            replica.has_been_healthy = True
-            return State.HEALTHY
-        return State.UNHEALTHY if replica.has_been_healthy else State.STARTING
+        state = state_of(
+            replica.group.members(),
+            is_healthy=lambda: self._is_healthy(name, replica.service),
+            has_been_healthy=replica.has_been_healthy,
+        )
+        replica.has_been_healthy |= state is State.HEALTHY
+        return state
 
     def is_fit(self, name: str) -> bool:
         """What the service's own health check alone says, also of a replica that is frozen."""
@@ -244,12 +250,12 @@ class ProcessesStack:
 
     def change_env(self, service: str, changes: Mapping[str, str | None]) -> None:
         """Change one service's environment from its next start on; None removes a variable."""
-        if service not in SERVICES:
-            raise DriverError(f"{service!r} has no environment block; services are {SERVICES}")
+        require_block(service)
         self._launches.change_env(service, changes)
 
     def restore_env(self, service: str) -> None:
         """Forget every change made to one service's environment, from its next start on. Idempotent."""
+        require_block(service)
         self._launches.restore_env(service)
 
     # --- addresses --------------------------------------------------------------------------------------------------
@@ -276,9 +282,9 @@ class ProcessesStack:
 
     def versions(self) -> Mapping[str, str]:
         """Versions of what runs; a service with pins adds its own, as `celery (worker)`."""
-        found = {"python": sys.version.split()[0], **_named(own_environment().versions(*VERSIONED), suffix="")}
+        found = {"python": sys.version.split()[0], **named(own_environment().versions(*VERSIONED), service=None)}
         for service in self.spec.pins:
-            found |= _named(self._launches.environment(service).versions(*VERSIONED), suffix=f" ({service})")
+            found |= named(self._launches.environment(service).versions(*VERSIONED), service=service)
         with psycopg.connect(self.dsn(), connect_timeout=5) as session:
             row = session.execute("show server_version").fetchone()
         with redis.Redis.from_url(self.redis_url(), socket_timeout=5.0) as client:
@@ -349,7 +355,7 @@ class ProcessesStack:
         )
 
     def _await_healthy(self, name: str) -> None:
-        """Raises: DriverError, at once when it ended, else when the time is up; both say what was seen."""
+        """Raises: DriverError (for a service StartFailed), at once when it ended, else when the time is up."""
 
         def settled() -> State | None:
             state = self.state(name)
@@ -358,17 +364,18 @@ class ProcessesStack:
         try:
             state = wait_for(settled, awaiting=f"{name} to be healthy", timeout_s=HEALTHY_TIMEOUT_S)
         except WaitTimeout as error:
-            raise DriverError(
-                f"{name} is {self.state(name)} after {HEALTHY_TIMEOUT_S:.0f} s{self._story(name)}"
-            ) from error
+            raise self._unstarted(name, f"is {self.state(name)} after {HEALTHY_TIMEOUT_S:.0f} s") from error
         if state is State.DOWN:
             self.exit_of(name, timeout_s=EXIT_KNOWN_TIMEOUT_S)  # It is gone a moment before its exit is known.
-            raise DriverError(f"{name} ended while starting{self._story(name)}")
+            raise self._unstarted(name, "ended while starting")
 
-    def _story(self, name: str) -> str:
+    def _unstarted(self, name: str, how: str) -> DriverError:
         ended = self.exit_of(name)
         tail = "\n".join(self.logs(name)[-LOG_TAIL_LINES:])
-        return f"; exit: {ended}; its log, {self._logs / f'{name}.log'}, ends:\n{tail}"
+        message = f"{name} {how}; exit: {ended}; its log, {self._logs / f'{name}.log'}, ends:\n{tail}"
+        if name in STORES:
+            return DriverError(message)
+        return StartFailed(message, replica=name, exit_code=None if ended is None else ended.code)
 
     def _await_receiver(self) -> None:
         def is_up() -> bool:
@@ -388,8 +395,3 @@ class _Running:
     links: LinkSet
     receiver: ProcessGroup
     stores: EmbeddedStores | None = None
-
-
-def _named(versions: Mapping[str, str], *, suffix: str) -> dict[str, str]:
-    """The client library is called redis-py, to tell it from the server."""
-    return {("redis-py" if name == "redis" else name) + suffix: version for name, version in versions.items()}

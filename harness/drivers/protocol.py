@@ -94,6 +94,9 @@ class Link(Protocol):
     def heal(self) -> None:
         """Remove every toxic. What HalfOpen silenced stays silent. Bounded in time."""
 
+    def round_trip_s(self, message: bytes) -> float:
+        """How long a new connection through this path, by the lab's own hand, waits for the answer to a message."""
+
     def traffic(self) -> Traffic:
         """The proxy's own counters."""
 
@@ -129,8 +132,8 @@ class Stack(Protocol):
     def remove_replica(self, name: str) -> None:
         """End a replica that add_replica made."""
 
-    def stop_replica(self, name: str, *, timeout_s: float | None = None) -> Exit:
-        """As ECS stops a task: SIGTERM to the main process, SIGKILL after the timeout (default: the spec's)."""
+    def stop_replica(self, name: str, *, timeout_s: float | None = None, scope: Scope = Scope.MAIN) -> Exit:
+        """As ECS stops a task: SIGTERM to whom `scope` says, SIGKILL to all after the timeout (default: the spec's)."""
 
     def kill_replica(self, name: str) -> Exit:
         """SIGKILL to all its processes at once; stores too."""
@@ -161,6 +164,9 @@ class Stack(Protocol):
 
     def processes(self, name: str) -> tuple[Process, ...]:
         """The replica's processes, main first; empty when it is down."""
+
+    def environment(self, name: str) -> Mapping[str, str]:
+        """What the replica's latest incarnation was started with, as the kernel or the engine has it."""
 
     def exit_of(self, name: str, *, timeout_s: float = 0.0) -> Exit | None:
         """How the replica's latest incarnation ended; None while it runs (waits up to `timeout_s`)."""

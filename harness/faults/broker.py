@@ -9,10 +9,11 @@ import redis
 
 from harness.drivers.protocol import Stack, State
 from harness.errors import LabError
-from harness.faults.process import FreezeReplica, described
+from harness.faults.process import FreezeReplica, described, start_again
 
-PING_TIMEOUT_S = 0.5
-TIMEOUT_S: Final = 2.0
+PROBE_TIMEOUT_S: Final = 0.5
+"""When no answer counts as none. One that merely came late before the harm is asked for again (`is_well`)."""
+TIMEOUT_S: Final = 5.0
 PROBE: Final = "chaoslab:probe"
 SAFE_POLICY: Final = "noeviction"
 FULL: Final = "1"
@@ -21,29 +22,20 @@ FULL: Final = "1"
 
 def ping(stack: Stack) -> str:
     """What Redis says to PING on a new connection that bypasses the links."""
-    client = redis.Redis.from_url(
-        stack.redis_url(), socket_timeout=PING_TIMEOUT_S, socket_connect_timeout=PING_TIMEOUT_S
-    )
     try:
-        return "PONG" if client.ping() else "no PONG"
+        with _client(stack, timeout_s=PROBE_TIMEOUT_S) as client:
+            return "PONG" if client.ping() else "no PONG"
     except redis.RedisError as error:
         return f"no answer ({type(error).__name__})"
-    finally:
-        client.close()
 
 
 def run_id(stack: Stack) -> str:
     """Which incarnation of Redis answers, and how many keys it holds."""
-    client = redis.Redis.from_url(
-        stack.redis_url(), socket_timeout=PING_TIMEOUT_S, socket_connect_timeout=PING_TIMEOUT_S
-    )
     try:
-        server: Any = client.info("server")
-        return f"incarnation {server['run_id'][:8]}, {client.dbsize()} keys"
+        with _client(stack, timeout_s=PROBE_TIMEOUT_S) as client:
+            return f"incarnation {client.info('server')['run_id'][:8]}, {client.dbsize()} keys"
     except redis.RedisError as error:
         return f"no answer ({type(error).__name__})"
-    finally:
-        client.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +63,17 @@ class KillRedis:
         """Kill."""
         stack.kill_replica(self.target)
 
+    def is_well(self, reading: str) -> bool:
+        """It answers."""
+        return "incarnation" in reading
+
     def has_bitten(self, *, before: str, now: str) -> bool:
         """Answered before, is down and silent now."""
-        return "incarnation" in before and now.startswith("down") and "no answer" in now
+        return self.is_well(before) and now.startswith("down") and "no answer" in now
 
     def heal(self, stack: Stack) -> None:
-        """Start it again unless it runs."""
-        if not stack.processes(self.target):
-            stack.start_replica(self.target, fresh=self.fresh)
+        """Start it again."""
+        start_again(stack, self.target, fresh=self.fresh)
 
     def is_whole(self, stack: Stack) -> bool:
         """It answers."""
@@ -102,9 +97,13 @@ class FreezeRedis:
         """Stop it."""
         stack.freeze(self.target)
 
+    def is_well(self, reading: str) -> bool:
+        """It answers."""
+        return reading.endswith("PONG")
+
     def has_bitten(self, *, before: str, now: str) -> bool:
         """Answered before, and does not now."""
-        return before.endswith("PONG") and "no answer" in now and not now.startswith("0 of")
+        return self.is_well(before) and "no answer" in now and not now.startswith("0 of")
 
     def heal(self, stack: Stack) -> None:
         """Let it go on."""
@@ -126,21 +125,14 @@ class FlushRedis:
 
     def look(self, stack: Stack) -> str:
         """How many keys there are, and how often FLUSHALL was called."""
-        client = redis.Redis.from_url(stack.redis_url(), socket_timeout=PING_TIMEOUT_S)
-        try:
-            stats: Any = client.info("commandstats")
-            calls = stats.get("cmdstat_flushall", {}).get("calls", 0)
+        with _client(stack) as client:
+            calls = client.info("commandstats").get("cmdstat_flushall", {}).get("calls", 0)
             return f"{client.dbsize()} keys, FLUSHALL called {calls} times"
-        finally:
-            client.close()
 
     def inject(self, stack: Stack) -> None:
         """Flush."""
-        client = redis.Redis.from_url(stack.redis_url(), socket_timeout=PING_TIMEOUT_S)
-        try:
+        with _client(stack) as client:
             client.flushall()
-        finally:
-            client.close()
 
     def has_bitten(self, *, before: str, now: str) -> bool:
         """One more call than before."""
@@ -202,5 +194,7 @@ class FillRedis:
         return self.look(stack).endswith("is taken")
 
 
-def _client(stack: Stack) -> Any:
-    return redis.Redis.from_url(stack.redis_url(), socket_timeout=TIMEOUT_S, decode_responses=True)
+def _client(stack: Stack, *, timeout_s: float = TIMEOUT_S) -> Any:
+    return redis.Redis.from_url(
+        stack.redis_url(), socket_timeout=timeout_s, socket_connect_timeout=timeout_s, decode_responses=True
+    )

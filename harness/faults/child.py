@@ -6,7 +6,8 @@ import signal
 from dataclasses import dataclass
 from typing import Final
 
-from harness.drivers.protocol import Stack, State
+from harness.drivers.protocol import Stack
+from harness.faults.process import is_settled
 
 STOPPED: Final = frozenset("Tt")
 GONE: Final = "gone"
@@ -47,7 +48,7 @@ class FreezeChild:
 
     def is_whole(self, stack: Stack) -> bool:
         """Not stopped, and the worker is healthy by its own health check."""
-        return self._state(stack) not in STOPPED and stack.state(self.target) is State.HEALTHY
+        return self._state(stack) not in STOPPED and is_settled(stack, self.target)
 
     def _state(self, stack: Stack) -> str:
         """Its letter in the process table; a zombie is as good as gone."""

@@ -7,7 +7,7 @@ from typing import LiteralString
 
 from harness.drivers.protocol import Stack
 from harness.lab_session import lab_session
-from harness.tripwire import Parked
+from harness.tripwires.tripwire import Parked
 
 _LOOK: LiteralString = """
 SELECT (SELECT coalesce(wait_event, state) FROM pg_stat_activity WHERE pid = %(pid)s), c.status,

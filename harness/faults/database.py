@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Final, LiteralString
+from zlib import crc32
 
 import psycopg
 from psycopg import sql
@@ -45,6 +46,7 @@ class TerminateSessions:
     source: str = "pg_stat_activity, past the links"
     bite_timeout_s: float = 5.0
     name: str = "terminate_sessions"
+    is_severing: bool = True
     ended: frozenset[int] = frozenset()
 
     @property
@@ -134,8 +136,8 @@ class LockTable:
 class RefuseSample:
     """A CHECK on the records that one sample (by its HealthKit UUID) can never pass: a data error, every time.
 
-    Blast radius: the chunk with that sample. Heals by dropping the constraint; when the lab is killed before, the
-    constraint goes with the stack's data (harness/leftovers.py).
+    Several at once are several constraints. Blast radius: the chunk with that sample. Heals by dropping the constraint;
+    when the lab is killed before, it goes with the stack's data (harness/drivers/leftovers.py).
     """
 
     hk_uuid: str
@@ -158,7 +160,9 @@ class RefuseSample:
     def inject(self, stack: Stack) -> None:
         """Add the constraint, for new rows only. Raises: LabError when the table cannot be had."""
         check = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} CHECK (hk_uuid IS DISTINCT FROM {}) NOT VALID")
-        _alter(stack, check.format(sql.Identifier(RECORDS), sql.Identifier(REFUSAL), sql.Literal(self.hk_uuid)))
+        _alter(
+            stack, check.format(sql.Identifier(RECORDS), sql.Identifier(self._constraint), sql.Literal(self.hk_uuid))
+        )
 
     def has_bitten(self, *, before: str, now: str) -> bool:
         """Taken before, refused now."""
@@ -167,12 +171,17 @@ class RefuseSample:
     def heal(self, stack: Stack) -> None:
         """Drop it. Raises: LabError when the table cannot be had."""
         drop = sql.SQL("ALTER TABLE {} DROP CONSTRAINT IF EXISTS {}")
-        _alter(stack, drop.format(sql.Identifier(RECORDS), sql.Identifier(REFUSAL)))
+        _alter(stack, drop.format(sql.Identifier(RECORDS), sql.Identifier(self._constraint)))
 
     def is_whole(self, stack: Stack) -> bool:
         """No such constraint."""
         with lab_session(stack.dsn()) as session:
-            return not session.execute("SELECT 1 FROM pg_constraint WHERE conname = %s", (REFUSAL,)).fetchall()
+            return not session.execute("SELECT 1 FROM pg_constraint WHERE conname = %s", (self._constraint,)).fetchall()
+
+    @property
+    def _constraint(self) -> str:
+        """A name of its own that does not tell the UUID: the app may log it."""
+        return f"{REFUSAL}_{crc32(self.hk_uuid.encode()):08x}"
 
 
 def _alter(stack: Stack, statement: sql.Composed) -> None:

@@ -56,3 +56,35 @@ class Traceless(Protocol):
     @property
     def leaves_as_new(self) -> bool:
         """Whether this one does, given its target."""
+
+
+@runtime_checkable
+class Deadly(Protocol):
+    """A fault that ends replicas of services itself and starts them anew when it is healed.
+
+    Whatever else ends meanwhile, or ends under a fault that does not say so, was not told to.
+    """
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """Those replicas."""
+
+
+@runtime_checkable
+class Probing(Protocol):
+    """A fault whose reading asks its target for an answer, which on a crowded machine may come late once."""
+
+    def is_well(self, reading: str) -> bool:
+        """Whether the reading shows a target that answers: none other can be taken for the one before the harm."""
+
+
+@runtime_checkable
+class Severing(Protocol):
+    """A fault that may end the backend of a parked chunk, be it with its client, its session or its server.
+
+    After the bite of any other the chunk must still be parked, or it was not harmed half done.
+    """
+
+    @property
+    def is_severing(self) -> bool:
+        """Whether this one may, given its target."""

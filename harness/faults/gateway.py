@@ -1,4 +1,4 @@
-"""Faults of the reminder gateway: it refuses, or cuts the connection after it has read the request."""
+"""Faults of the reminder gateway: it refuses, is slow, or cuts the connection after it has read the request."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ TIMEOUT_S = 5.0
 class HarmGateway:
     """The gateway answers `status` to every reminder, or with `is_cutting` nothing: it reads the request and hangs up.
 
-    Blast radius: reminders that are due. Heals by letting it answer as usual. It shows when the first reminder comes.
+    With `delay_s` it thinks for so long before, and then takes the reminder as usual. Blast radius: reminders that are
+    due. Heals by letting it answer as usual. It shows when the first reminder comes.
     """
 
     status: int = 503
     is_cutting: bool = False
+    delay_s: float = 0.0
     target: str = "gateway"
     source: str = "the receiver's own list of requests and how it answered them"
     bite_timeout_s: float = 90.0
@@ -30,7 +32,9 @@ class HarmGateway:
 
     @property
     def name(self) -> str:
-        """`refuse_reminders` or `cut_reminders`."""
+        """`refuse_reminders`, `cut_reminders` or `slow_reminders`."""
+        if self.delay_s:
+            return "slow_reminders"
         return "cut_reminders" if self.is_cutting else "refuse_reminders"
 
     def look(self, stack: Stack) -> str:
@@ -42,11 +46,14 @@ class HarmGateway:
 
     def inject(self, stack: Stack) -> None:
         """Tell it how to behave."""
-        self._behave(stack, {"drop": True} if self.is_cutting else {"status": self.status})
+        if self.delay_s:
+            self._behave(stack, {"delay_s": self.delay_s})
+        else:
+            self._behave(stack, {"drop": True} if self.is_cutting else {"status": self.status})
 
     def has_bitten(self, *, before: str, now: str) -> bool:
-        """One more was refused (or cut) than before."""
-        return _count(now, is_cut=self.is_cutting) > _count(before, is_cut=self.is_cutting)
+        """One more was refused (or cut, or accepted in the end) than before."""
+        return _counts(now)[self._place] > _counts(before)[self._place]
 
     def heal(self, stack: Stack) -> None:
         """As usual again."""
@@ -55,7 +62,12 @@ class HarmGateway:
     def is_whole(self, stack: Stack) -> bool:
         """It answers 200 again."""
         answer = httpx.get(f"{stack.receiver_url().rstrip('/')}/behaviour", timeout=TIMEOUT_S, verify=trusted()).json()
-        return bool(answer["status"] == 200 and not answer["drop"])
+        return bool(answer["status"] == 200 and not answer["drop"] and not answer["delay_s"])
+
+    @property
+    def _place(self) -> int:
+        """Where its own kind of answer stands in a reading."""
+        return 2 if self.delay_s else 0 if self.is_cutting else 1
 
     def _behave(self, stack: Stack, behaviour: dict[str, Any]) -> None:
         url = f"{stack.receiver_url().rstrip('/')}/behaviour"
@@ -68,6 +80,5 @@ def _fate(status: int | None) -> str:
     return "accepted" if status < 300 else "refused"
 
 
-def _count(text: str, *, is_cut: bool) -> int:
-    cut, refused, *_ = text.split(", ")
-    return int((cut if is_cut else refused).split(" ")[0])
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(int(each.split(" ")[0]) for each in text.split(", "))

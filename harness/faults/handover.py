@@ -44,6 +44,11 @@ class LosePoppedMessage:
     _popped: str = field(default="", repr=False)
     _tag: str = field(default="", repr=False)
 
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The target, and the other workers."""
+        return (self.target, *self.workers)
+
     def look(self, stack: Stack) -> str:
         """Where the message is: in the queue, noted as unacked, or nowhere."""
         with _client(stack) as client:

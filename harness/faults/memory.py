@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.drivers.protocol import Stack, State
-from harness.faults.process import described
+from harness.drivers.protocol import Stack
+from harness.faults.process import described, is_settled, start_again
 
 NO_KILL = "0 OOM kills"
 
@@ -14,8 +14,8 @@ NO_KILL = "0 OOM kills"
 class RunOutOfMemory:
     """The replica's memory is used up until the kernel's OOM killer has ended pool child `pid`, or the main process.
 
-    Blast radius: that process; with the main process the whole replica. Heals by starting the replica anew when it
-    ended; a lost child is replaced by its pool.
+    Blast radius: that process; with the main process the whole replica, which the heal starts anew. A lost child is
+    replaced by its pool; a main process that ends with its child was not told to.
     """
 
     target: str
@@ -23,6 +23,12 @@ class RunOutOfMemory:
     source: str = "the kernel's own count of OOM kills in the replica's control group, and its process table"
     bite_timeout_s: float = 30.0
     name: str = "run_out_of_memory"
+    is_severing: bool = True
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The target, when it is the main process that runs out of it."""
+        return (self.target,) if self.pid is None else ()
 
     def look(self, stack: Stack) -> str:
         """How many the kernel has killed, and what became of the victim."""
@@ -43,10 +49,10 @@ class RunOutOfMemory:
         return has_killed and (now.endswith("is gone") if self.pid is not None else "down: exit" in now)
 
     def heal(self, stack: Stack) -> None:
-        """Start the replica again if it ended."""
-        if not stack.processes(self.target):
-            stack.start_replica(self.target)
+        """Start the replica again if it was to end."""
+        if self.ends:
+            start_again(stack, self.target)
 
     def is_whole(self, stack: Stack) -> bool:
         """Healthy by its own health check."""
-        return stack.state(self.target) is State.HEALTHY
+        return is_settled(stack, self.target)

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
 
 from harness.clock import pause
-from harness.drivers.protocol import Stack, State
+from harness.drivers.protocol import Stack
+from harness.faults.process import is_settled
 from harness.links.toxics import BlackHole, HalfOpen, Refuse, Reset
 
 LISTEN_S: Final = 1.2
 """A worker's poll is answered every second; a link that carries nothing for longer is silent."""
 NAMES: Final = {HalfOpen: "half_open", BlackHole: "black_hole", Reset: "reset_link", Refuse: "refuse_link"}
+OLDEST: Final = "the oldest was number"
 CuttingToxic = HalfOpen | BlackHole | Reset | Refuse
 
 
@@ -43,24 +45,47 @@ class HarmLink:
         return f"{self.service}→{self.store}"
 
     def look(self, stack: Stack) -> str:
-        """Connections that are open through this link; for a black hole also what came through while listening."""
+        """What of this link's connections shows the harm that is meant.
+
+        Half-open: how many are silenced; reset and refuse: how many there were ever, and as the how many-th the oldest
+        open one was opened; black hole: what came through while listening.
+        """
         link = stack.link(self.service, self.store)
         first = link.traffic()
-        if not isinstance(self.toxic, BlackHole):
-            return f"{first.open} connections open"
-        pause(LISTEN_S)
-        came = link.traffic().down_bytes - first.down_bytes
-        return f"{first.open} connections open, {came} bytes from {self.store} within {LISTEN_S:g} s"
+        match self.toxic:
+            case HalfOpen():
+                return f"{first.open} connections open, {first.silenced} silenced"
+            case BlackHole():
+                pause(LISTEN_S)
+                came = link.traffic().down_bytes - first.down_bytes
+                return f"{first.open} connections open, {came} bytes from {self.store} within {LISTEN_S:g} s"
+            case Reset() | Refuse():
+                oldest = f", {OLDEST} {first.oldest}" if first.oldest is not None else ""
+                return f"{first.open} connections open of {first.opened} ever{oldest}"
+            case _:
+                assert_never(self.toxic)
 
     def inject(self, stack: Stack) -> None:
         """Add the toxic; it bites open connections at once."""
         stack.link(self.service, self.store).harm(self.toxic)
 
     def has_bitten(self, *, before: str, now: str) -> bool:
-        """Fewer connections than before; for a black hole: not a byte came through, and some did before."""
-        if isinstance(self.toxic, BlackHole):
-            return _number(before, at=1) > 0 and _number(now, at=1) == 0
-        return _number(now, at=0) < _number(before, at=0)
+        """Half-open: more are silenced. Reset: there were some, and none of these is open. Refuse: nor any other.
+
+        Black hole: not a byte came through, and some did before.
+        """
+        match self.toxic:
+            case HalfOpen():
+                return _number(now, at=1) > _number(before, at=1)
+            case BlackHole():
+                return _number(before, at=1) > 0 and _number(now, at=1) == 0
+            case Refuse():
+                return _number(before, at=0) > 0 and _number(now, at=0) == 0
+            case Reset():
+                is_any_left = OLDEST in now and _number(now, at=2) <= _number(before, at=1)
+                return _number(before, at=0) > 0 and not is_any_left
+            case _:
+                assert_never(self.toxic)
 
     def heal(self, stack: Stack) -> None:
         """Remove it."""
@@ -68,7 +93,7 @@ class HarmLink:
 
     def is_whole(self, stack: Stack) -> bool:
         """The service's replicas are healthy by their own checks."""
-        return all(stack.state(each) is State.HEALTHY for each in stack.replicas(self.service))
+        return all(is_settled(stack, each) for each in stack.replicas(self.service))
 
 
 def _number(text: str, *, at: int) -> int:

@@ -8,9 +8,11 @@ from typing import Final, LiteralString
 import psycopg
 
 from harness.drivers.protocol import Stack, State
-from harness.faults.process import FreezeReplica, described
+from harness.faults.process import FreezeReplica, described, start_again
 
 PROBE_TIMEOUT_S: Final = 2
+"""When no answer counts as none. One that merely came late before the harm is asked for again (`is_well`)."""
+ANSWERS: Final = "; answers"
 _INCARNATION: LiteralString = "SELECT pg_postmaster_start_time()::text"
 
 
@@ -42,6 +44,7 @@ class KillPostgres:
     source: str = "process table, and a query past the links"
     bite_timeout_s: float = 5.0
     name: str = "kill_postgres"
+    is_severing: bool = True
 
     def look(self, stack: Stack) -> str:
         """Process and incarnation."""
@@ -51,14 +54,17 @@ class KillPostgres:
         """Kill."""
         stack.kill_replica(self.target)
 
+    def is_well(self, reading: str) -> bool:
+        """It answers."""
+        return ANSWERS in reading
+
     def has_bitten(self, *, before: str, now: str) -> bool:
         """Answered before, is down and silent now."""
-        return "; answers" in before and now.startswith("down") and "; no answer" in now
+        return self.is_well(before) and now.startswith("down") and "; no answer" in now
 
     def heal(self, stack: Stack) -> None:
-        """Start it again unless it runs."""
-        if not stack.processes(self.target):
-            stack.start_replica(self.target)
+        """Start it again."""
+        start_again(stack, self.target)
 
     def is_whole(self, stack: Stack) -> bool:
         """It answers."""
@@ -86,9 +92,13 @@ class FreezePostgres:
         """Stop them all."""
         stack.freeze(self.target)
 
+    def is_well(self, reading: str) -> bool:
+        """It answers."""
+        return ANSWERS in reading
+
     def has_bitten(self, *, before: str, now: str) -> bool:
         """Answered before, and does not now that its processes are stopped."""
-        return "; answers" in before and "; no answer" in now and not now.startswith("0 of")
+        return self.is_well(before) and "; no answer" in now and not now.startswith("0 of")
 
     def heal(self, stack: Stack) -> None:
         """Let them go on."""

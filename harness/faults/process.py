@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from threading import Thread
 from typing import Final
 
-from harness.drivers.protocol import STORES, Exit, Stack, State
+from harness.drivers.protocol import STORES, Exit, Scope, Stack, State
 from harness.errors import HealFailed
 
 SIGKILL_CODE: Final = 137
@@ -33,6 +33,17 @@ def described(stack: Stack, replica: str) -> str:
     return ended(stack.exit_of(replica))
 
 
+def start_again(stack: Stack, replica: str, *, fresh: bool = False) -> None:
+    """Start what was killed unless it runs; a person or an orchestrator may have been faster."""
+    if not stack.processes(replica):
+        stack.start_replica(replica, fresh=fresh)
+
+
+def is_settled(stack: Stack, replica: str) -> bool:
+    """Healthy by its own health check, or ended: no heal waits for what has ended by itself; that is `crashed`."""
+    return stack.state(replica) in (State.HEALTHY, State.DOWN)
+
+
 def ended(end: Exit | None) -> str:
     """How a replica ended, in words."""
     if end is None:
@@ -51,6 +62,12 @@ class KillReplica:
     target: str
     source: str = "process table and exit code, read by the driver"
     bite_timeout_s: float = 5.0
+    is_severing: bool = True
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The target."""
+        return (self.target,)
 
     @property
     def name(self) -> str:
@@ -75,9 +92,8 @@ class KillReplica:
         return before.startswith("runs") and f"exit {SIGKILL_CODE}" in now
 
     def heal(self, stack: Stack) -> None:
-        """Start it again unless it runs; a person or an orchestrator may have been faster."""
-        if not stack.processes(self.target):
-            stack.start_replica(self.target)
+        """Start it again."""
+        start_again(stack, self.target)
 
     def is_whole(self, stack: Stack) -> bool:
         """Healthy by its own health check."""
@@ -88,21 +104,29 @@ class KillReplica:
 class StopReplica:
     """SIGTERM to the main process, SIGKILL when the stop timeout runs out: one task replaced by a deploy.
 
+    With `Scope.GROUP` SIGTERM goes to every process at once, as systemd stops a service unless told otherwise.
     It works in the background, since the replica may be waiting for a tripwire that the scenario still holds; the bite
     is the end of the process. Heals by starting it anew, never before the stop itself is over.
     """
 
     target: str
     timeout_s: float
+    scope: Scope = Scope.MAIN
     source: str = "exit code and the time since SIGTERM, read by the driver"
+    is_severing: bool = True
     exit: Exit | None = None
     _stopping: Thread | None = field(default=None, repr=False)
     _failure: list[Exception] = field(default_factory=list, repr=False)
 
     @property
+    def ends(self) -> tuple[str, ...]:
+        """The target."""
+        return (self.target,)
+
+    @property
     def name(self) -> str:
-        """`stop_worker`, …"""
-        return f"stop_{service_of(self.target)}"
+        """`stop_worker`, …; `stop_worker_group` where every process is told."""
+        return f"stop_{service_of(self.target)}{'_group' if self.scope is Scope.GROUP else ''}"
 
     @property
     def leaves_as_new(self) -> bool:
@@ -135,8 +159,7 @@ class StopReplica:
             self._stopping.join(self.bite_timeout_s)
             if self._stopping.is_alive():
                 raise HealFailed(f"{self.target} is still being stopped after {self.bite_timeout_s:.0f} s")
-        if not stack.processes(self.target):
-            stack.start_replica(self.target)
+        start_again(stack, self.target)
         if self._failure:
             raise HealFailed(f"{self.target} could not be stopped: {self._failure[0]}")
 
@@ -146,7 +169,7 @@ class StopReplica:
 
     def _stop(self, stack: Stack) -> None:
         try:
-            self.exit = stack.stop_replica(self.target, timeout_s=self.timeout_s)
+            self.exit = stack.stop_replica(self.target, timeout_s=self.timeout_s, scope=self.scope)
         except Exception as error:  # noqa: BLE001  # thread top: the error is raised by heal
             self._failure.append(error)
 
@@ -188,9 +211,7 @@ class FreezeReplica:
 
     def is_whole(self, stack: Stack) -> bool:
         """No process stopped, and healthy again."""
-        return all(each.state != "T" for each in stack.processes(self.target)) and (
-            stack.state(self.target) is State.HEALTHY
-        )
+        return all(each.state != "T" for each in stack.processes(self.target)) and is_settled(stack, self.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +223,7 @@ class KillChild:
     source: str = "process table of the replica"
     bite_timeout_s: float = 5.0
     name: str = "kill_child"
+    is_severing: bool = True
 
     def look(self, stack: Stack) -> str:
         """Whether that child lives; a zombie does not."""
@@ -217,10 +239,8 @@ class KillChild:
         return before.endswith("lives") and now.endswith("is gone")
 
     def heal(self, stack: Stack) -> None:
-        """The pool replaces it; when the main process died with it, the replica is started anew."""
-        if not stack.processes(self.target):
-            stack.start_replica(self.target)
+        """Nothing to undo: the pool replaces it. A main process that ends with its child was not told to."""
 
     def is_whole(self, stack: Stack) -> bool:
         """Healthy by the worker's own health check."""
-        return stack.state(self.target) is State.HEALTHY
+        return is_settled(stack, self.target)

@@ -11,12 +11,13 @@ from typing import Any, Final
 import orjson
 import redis
 
-from harness.broker_view import connect
 from harness.drivers.protocol import Stack
 from harness.errors import Inconclusive
+from harness.evidence.broker_view import connect
 from harness.witness import message_of
 
 QUEUE: Final = "default"
+REMINDERS: Final = "high"
 UNACKED: Final = "unacked"
 
 
@@ -69,6 +70,10 @@ class RedeliverMessage:
         """Every copy is with a worker or was, and the first delivery is not acked: somebody still works on it."""
         return before != now and "first delivery unacked" in now and f"; {self.copies} copies: 0 queued" in now
 
+    def are_all_acked(self, reading: str) -> bool:
+        """Whether every copy was dealt with while the first delivery still was not."""
+        return "first delivery unacked" in reading and reading.endswith(f" {self.copies} delivered and acked")
+
     def heal(self, stack: Stack) -> None:
         """Take back what nobody popped."""
         with connect(stack.redis_url()) as client:
@@ -92,10 +97,80 @@ class RedeliverMessage:
         ]
 
 
-def _places(client: redis.Redis) -> tuple[dict[str, bytes], dict[str, bytes]]:
+@dataclass(slots=True)
+class RedeliverReminder:
+    """Puts copies of one unacked message of a reminder into its queue while the first delivery is being sent.
+
+    Blast radius: that reminder, which another worker gets as well. Heals by taking back copies that nobody has popped.
+    """
+
+    copies: int = 2
+    target: str = "redis"
+    source: str = "LRANGE of the queue and HGETALL unacked, read in one transaction past the links"
+    bite_timeout_s: float = 2.0
+    name: str = "redeliver_reminder"
+    delivery: str = ""
+    _first: str = field(default="", repr=False)
+    _tags: frozenset[str] = field(default=frozenset(), repr=False)
+
+    def is_possible(self, stack: Stack) -> bool:
+        """Whether a reminder is being sent at this moment."""
+        with connect(stack.redis_url()) as client:
+            return bool(_reminders(_places(client, queue=REMINDERS)[1]))
+
+    def look(self, stack: Stack) -> str:
+        """Where the first delivery and the copies are. Those that are in neither place were delivered and acked."""
+        with connect(stack.redis_url()) as client:
+            queued, unacked = _places(client, queue=REMINDERS)
+        where = "unacked" if self._first in unacked else "not unacked"
+        return (
+            f"delivery {self.delivery or 'none'}: first message {where}; {len(self._tags)} copies: "
+            f"{len(self._tags & queued.keys())} queued"
+        )
+
+    def inject(self, stack: Stack) -> None:
+        """Copy. Raises: Inconclusive when no reminder is being sent."""
+        with connect(stack.redis_url()) as client:
+            _, unacked = _places(client, queue=REMINDERS)
+            found = _reminders(unacked)
+            if not found:
+                raise Inconclusive("no unacked message of a reminder: nothing to deliver again")
+            self._first, self.delivery = found[-1]
+            copies = [_copy(unacked[self._first], tag=f"{self._first}-{n}") for n in range(1, self.copies + 1)]
+            self._tags = frozenset(_tag(each) for each in copies)
+            client.rpush(REMINDERS, *copies)
+
+    def has_bitten(self, *, before: str, now: str) -> bool:
+        """Every copy was delivered, and the first delivery is not acked: it is still being sent."""
+        return before != now and "first message unacked" in now and now.endswith(f"; {self.copies} copies: 0 queued")
+
+    def heal(self, stack: Stack) -> None:
+        """Take back what nobody popped."""
+        with connect(stack.redis_url()) as client:
+            queued, _ = _places(client, queue=REMINDERS)
+            for tag in self._tags & queued.keys():
+                client.lrem(REMINDERS, 0, queued[tag].decode())
+
+    def is_whole(self, stack: Stack) -> bool:
+        """No copy waits."""
+        with connect(stack.redis_url()) as client:
+            queued, _ = _places(client, queue=REMINDERS)
+        return not self._tags & queued.keys()
+
+
+def _reminders(unacked: dict[str, bytes]) -> list[tuple[str, str]]:
+    """Tag and delivery of each message of a reminder, oldest first."""
+    return [
+        (tag, message.headers["delivery"])
+        for tag, raw in unacked.items()
+        if (message := message_of(REMINDERS, raw.decode())) is not None and "delivery" in message.headers
+    ]
+
+
+def _places(client: redis.Redis, *, queue: str = QUEUE) -> tuple[dict[str, bytes], dict[str, bytes]]:
     """Raw messages by their delivery tag: those in the queue, those that are unacked; of one moment."""
     pipe: Any = client.pipeline(transaction=True)
-    queued, entries = pipe.lrange(QUEUE, 0, -1).hvals(UNACKED).execute()
+    queued, entries = pipe.lrange(queue, 0, -1).hvals(UNACKED).execute()
     # An unacked entry is [message, exchange, routing key].
     unacked = [orjson.dumps(orjson.loads(entry)[0]) for entry in entries]
     return {_tag(raw): raw for raw in queued}, {_tag(raw): raw for raw in unacked}

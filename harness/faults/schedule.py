@@ -1,11 +1,27 @@
-"""Faults of the scheduler: one beat too many. (A beat killed or frozen is a fault of processes.)"""
+"""Faults of the scheduler: one beat too many, an entry edited. (A beat killed or frozen is a fault of processes.)"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import LiteralString
 
 from harness.drivers.protocol import Stack, State
 from harness.errors import MissingCapability
+from harness.lab_session import lab_session
+
+_INTERVAL: LiteralString = """
+SELECT i.id, i.every * CASE i.period WHEN 'seconds' THEN 1 ELSE 1e-6 END FROM django_celery_beat_periodictask p
+JOIN django_celery_beat_intervalschedule i ON i.id = p.interval_id WHERE p.name = %s
+"""
+_NEW_INTERVAL: LiteralString = """
+INSERT INTO django_celery_beat_intervalschedule (every, period) VALUES (%s, 'microseconds') RETURNING id
+"""
+_EDIT: LiteralString = """
+UPDATE django_celery_beat_periodictask SET interval_id = %s, date_changed = clock_timestamp() WHERE name = %s
+"""
+_EDITED: LiteralString = """
+UPDATE django_celery_beat_periodictasks SET last_update = clock_timestamp()
+"""
 
 
 @dataclass(slots=True)
@@ -42,3 +58,53 @@ class AddBeat:
         if not beats:
             raise MissingCapability("the stack has no beat")
         return all(stack.state(each) is State.HEALTHY for each in beats)
+
+
+@dataclass(slots=True)
+class EditEntry:
+    """Another interval for one entry of the schedule, as if somebody had edited it in the admin. Heals by putting it
+    back.
+
+    Blast radius: that entry's due times, whoever leads.
+    """
+
+    entry: str
+    every_s: float
+    source: str = "the entry's row, read past the links"
+    bite_timeout_s: float = 5.0
+    name: str = "edit_entry"
+    _interval: int = 0
+
+    @property
+    def target(self) -> str:
+        """The entry."""
+        return self.entry
+
+    def look(self, stack: Stack) -> str:
+        """How often it is due."""
+        with lab_session(stack.dsn()) as session:
+            [(_, every_s)] = session.execute(_INTERVAL, (self.entry,)).fetchall()
+        return f"{self.entry} every {float(str(every_s)):g} s"
+
+    def inject(self, stack: Stack) -> None:
+        """Give it an interval of its own."""
+        with lab_session(stack.dsn()) as session:
+            [(known, _)] = session.execute(_INTERVAL, (self.entry,)).fetchall()
+            self._interval = int(str(known))
+            [(made,)] = session.execute(_NEW_INTERVAL, (round(self.every_s * 1e6),)).fetchall()
+            session.execute(_EDIT, (made, self.entry))
+            session.execute(_EDITED)
+
+    def has_bitten(self, *, before: str, now: str) -> bool:
+        """It is due as often as it was edited to be."""
+        return before != now and now.endswith(f" every {self.every_s:g} s")
+
+    def heal(self, stack: Stack) -> None:
+        """As it was."""
+        with lab_session(stack.dsn()) as session:
+            session.execute(_EDIT, (self._interval, self.entry))
+            session.execute(_EDITED)
+
+    def is_whole(self, stack: Stack) -> bool:
+        """Not the edited interval any more."""
+        return not self.look(stack).endswith(f" every {self.every_s:g} s")

@@ -1,40 +1,32 @@
-"""Slowness of the network between one service and Redis, measured as the service feels it."""
+"""Slowness of the network between one service and Redis, measured on the very path that is harmed."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import httpx
-import redis
-
-from harness.clock import pause
-from harness.drivers.protocol import Stack, State
+from harness.drivers.protocol import Stack
+from harness.faults.process import is_settled
 from harness.links.toxics import Bandwidth, Latency, Slicer
-from harness.tls import trusted
 
-LOOKS: Final = 100
-LOOK_EVERY_S: Final = 0.03
-ASKED: Final = 3
-TIMEOUT_S: Final = 10.0
-SHARE_LEFT: Final = 0.85
+ASKED: Final = 5
+PING: Final = b"PING\r\n"
+"""Redis answers it in one line, also without a password: then with an error."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlowLink:
     """Latency, narrowness and slicing on the path from a service to Redis. Heals by removing the toxics.
 
-    Measured past the link: of api, the fastest of three answers of /health/imports, which asks Redis; of worker, how
-    much of the time its polls wait inside Redis. A poll lasts a second there, then the answer and the next poll travel,
-    so a slow path shows as time in which nobody polls.
+    The reading is the quickest of some round trips of the lab's own through the service's listener: a machine that is
+    merely crowded delays some of them, a slow path every one.
     """
 
     service: str
     toxics: Sequence[Latency | Bandwidth | Slicer]
     least_s: float
-    source: str = "time of /health/imports (api), share of time that polls wait in Redis by CLIENT LIST (worker)"
+    source: str = "PING on new connections of the lab's own through this link"
     bite_timeout_s: float = 30.0
     name: str = "slow_link"
 
@@ -44,10 +36,9 @@ class SlowLink:
         return f"{self.service}→redis"
 
     def look(self, stack: Stack) -> str:
-        """Seconds, or the share of time."""
-        if self.service == "worker":
-            return f"polls wait in Redis {_polling(stack):.0f} % of the time"
-        return f"/health/imports took {_fastest(stack):.3f} s"
+        """Seconds of the quickest."""
+        link = stack.link(self.service, "redis")
+        return f"the quickest of {ASKED} PINGs took {min(link.round_trip_s(PING) for _ in range(ASKED)):.3f} s"
 
     def inject(self, stack: Stack) -> None:
         """Add every toxic."""
@@ -55,9 +46,8 @@ class SlowLink:
             stack.link(self.service, "redis").harm(toxic)
 
     def has_bitten(self, *, before: str, now: str) -> bool:
-        """api: slower by `least_s`; worker: polling for a smaller share of the time."""
-        first, then = _figure(before), _figure(now)
-        return then < SHARE_LEFT * first if self.service == "worker" else then >= first + self.least_s
+        """Slower by `least_s`."""
+        return _seconds(now) >= _seconds(before) + self.least_s
 
     def heal(self, stack: Stack) -> None:
         """Remove them."""
@@ -65,32 +55,8 @@ class SlowLink:
 
     def is_whole(self, stack: Stack) -> bool:
         """The service's replicas are healthy by their own checks."""
-        return all(stack.state(each) is State.HEALTHY for each in stack.replicas(self.service))
+        return all(is_settled(stack, each) for each in stack.replicas(self.service))
 
 
-def _fastest(stack: Stack) -> float:
-    url = next(iter(stack.api_urls().values()))
-    took: list[float] = []
-    for _ in range(ASKED):
-        begun = time.monotonic()
-        httpx.get(f"{url.rstrip('/')}/health/imports", timeout=TIMEOUT_S, verify=trusted())
-        took.append(time.monotonic() - begun)
-    return min(took)
-
-
-def _polling(stack: Stack) -> float:
-    """Per cent of looks, over all workers, in which a connection waited in BRPOP; only workers poll."""
-    workers = len(stack.replicas("worker"))
-    client: Any = redis.Redis.from_url(stack.redis_url(), socket_timeout=TIMEOUT_S)
-    try:
-        seen = 0
-        for _ in range(LOOKS):
-            seen += sum(each["cmd"] == "brpop" and "b" in each["flags"] for each in client.client_list())
-            pause(LOOK_EVERY_S)
-    finally:
-        client.close()
-    return 100.0 * seen / (LOOKS * workers)
-
-
-def _figure(text: str) -> float:
-    return next(float(word) for word in text.split(" ") if word.replace(".", "", 1).isdigit())
+def _seconds(text: str) -> float:
+    return float(text.split(" ")[-2])

@@ -68,6 +68,11 @@ class TcpLink:
         """Remove every toxic. What HalfOpen silenced stays silent. Raises: DriverError."""
         self.proxy.call("DELETE", f"{self._path}/toxics")
 
+    def round_trip_s(self, message: bytes) -> float:
+        """How long the proxy itself waits for an answer through its own listener. Raises: DriverError."""
+        seen = self.proxy.call("POST", f"{self._path}/round-trips", {"message": message.decode()})
+        return float(str(seen["took_s"]))
+
     def traffic(self) -> Traffic:
         """The proxy's own counters; a silenced connection is not open any more."""
         seen = self.proxy.call("GET", self._path)
@@ -76,4 +81,6 @@ class TcpLink:
             down_bytes=int(str(seen["down_bytes"])),
             opened=int(str(seen["opened"])),
             open=int(str(seen["open"])),
+            silenced=int(str(seen["silenced"])),
+            oldest=None if seen["oldest"] is None else int(str(seen["oldest"])),
         )

@@ -8,6 +8,7 @@ DELETE /links/NAME                        close it
 POST /links/NAME/toxics {"kind", …}       latency {latency_s, jitter_s}, bandwidth {bytes_per_s},
                                           slicer {size_bytes, delay_s}, black_hole, half_open, reset, refuse
 DELETE /links/NAME/toxics                 heal
+POST /links/NAME/round-trips {"message"}  sent to the link's own listener; how long the first answer took, as took_s
 
 Latency, bandwidth and slicing act per connection and direction, and keep the order of bytes. A black hole holds what it
 swallows, as a network does whose ends retransmit: after heal the streams go on, complete; nothing, not even a close,
@@ -153,6 +154,7 @@ class Connection:
     def __init__(self, link: Link) -> None:
         self.link = link
         self.is_silenced = self.is_over = False
+        self.number = 0
         self.up, self.down = Lane(self, 0), Lane(self, 1)
         self._finished: set[Lane] = set()
         self._dial: asyncio.Task[None] | None = None
@@ -166,6 +168,7 @@ class Connection:
         """The client is there."""
         self.link.connections.add(self)
         self.link.opened += 1
+        self.number = self.link.opened
 
     async def _connect(self) -> None:
         try:
@@ -282,6 +285,18 @@ class Link:
         for connection in tuple(self.connections):
             connection.reset()
 
+    async def round_trip_s(self, message: bytes) -> float:
+        """From sending a message on a new connection to the first byte that comes back, in seconds."""
+        reader, writer = await asyncio.open_connection(*self.address)
+        try:
+            begun = self.loop.time()
+            writer.write(message)
+            if not await reader.read(1):
+                raise ConnectionResetError(f"{self.name} gave no answer")
+            return self.loop.time() - begun
+        finally:
+            writer.close()
+
     def close(self) -> None:
         """Stop listening and reset everything, silenced connections too."""
         self._refuse()
@@ -302,6 +317,7 @@ class Link:
             "opened": self.opened,
             "open": len(self.connections),
             "silenced": len(self.silenced),
+            "oldest": min((connection.number for connection in self.connections), default=None),
         }
 
 
@@ -366,6 +382,8 @@ class Control:
                 if set(body) != KINDS[kind] or min(values.values(), default=0) < 0 or values.get("bytes_per_s") == 0:
                     raise ValueError(f"{kind} takes {sorted(KINDS[kind])}, none negative; not {body}")
                 self._links[name].harm(kind, values)
+            case "POST", ["links", name, "round-trips"]:
+                return 200, {"took_s": await self._links[name].round_trip_s(str(body["message"]).encode())}
             case "DELETE", ["links", name, "toxics"]:
                 await self._links[name].heal()
             case "GET", ["links", name]:

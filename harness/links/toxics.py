@@ -53,9 +53,14 @@ Toxic = Latency | Bandwidth | Slicer | BlackHole | HalfOpen | Reset | Refuse
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What a proxy counted on one link since it started; `up` is towards the store, `open` is now."""
+    """What a proxy counted on one link since it started; `up` is towards the store, `open` and `oldest` are now.
+
+    `oldest` says as the how many-th the oldest of the open connections was opened; None when none is open.
+    """
 
     up_bytes: int
     down_bytes: int
     opened: int
     open: int
+    silenced: int
+    oldest: int | None

@@ -11,6 +11,7 @@ closes its connections) and created again at the same address.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, assert_never
@@ -66,10 +67,8 @@ class Toxiproxy:
         """A proxy that listens at `listen`; one of that name is replaced. Raises: DriverError."""
         body: dict[str, object] = {"name": name, "listen": listen, "upstream": upstream, "enabled": True}
         try:
-            try:
+            with suppress(NotFound):
                 self.call("delete", f"/proxies/{name}")
-            except NotFound:
-                body["enabled"] = True
             self.call("post", "/proxies", body)
         except ERRORS as error:
             raise DriverError(f"toxiproxy did not create {name} at {listen}: {error!r}") from error
@@ -126,6 +125,10 @@ class ToxiproxyLink:
                 self._recreate()
         except (DriverError, *ERRORS) as error:
             raise HealFailed(f"the link {self._name} is still harmed: {error}") from error
+
+    def round_trip_s(self, message: bytes) -> float:
+        """Through both proxies. Raises: DriverError."""
+        return self.front.round_trip_s(message)
 
     def traffic(self) -> Traffic:
         """The TCP proxy's counters."""

@@ -8,12 +8,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 import orjson
 
+from harness.bench.figures import percentile
 from harness.devices.balancer import Balancer
 from harness.devices.caller import Caller
 from harness.devices.client import PhoneClient
@@ -21,14 +22,19 @@ from harness.devices.generator import BatchPlan, DevicePlan
 from harness.ledger import Ledger, Tally
 from harness.load.meter import ACCEPT, MeasuredClient, Meter
 from harness.load.order import LoadOrder
-from harness.load.people import phones_plans
+from harness.load.people import Offer, offer_of, phones_plans
 from harness.load.progress import Progress, Stage
 from harness.load.timetable import Arrival, Visitor, part_of
 
 PROGRESS_EVERY_S: Final = 1.0
 RECENT: Final = 200
+READY_FILE: Final = "ready"
+"""When a process had made its plans, in seconds since the epoch."""
+LOOK_EVERY_S: Final = 0.05
+MARGIN_S: Final = 1.0
+"""From when the last of several processes is ready until all begin: the others must have seen it by then."""
 ARRIVALS_FILE: Final = "arrivals.jsonl"
-"""Each visitor that began, and how late."""
+"""Each visitor that began, how late, and what it will send."""
 
 
 def process_directory(order: LoadOrder, index: int) -> Path:
@@ -38,7 +44,10 @@ def process_directory(order: LoadOrder, index: int) -> Path:
 
 @dataclass(slots=True)
 class Booth:
-    """One process of a load run. `prepare`, then `begin`; `close` when its last visitor has left."""
+    """One process of a load run. `prepare`, then `begin`; `close` when its last visitor has left.
+
+    `begins_at` is the first second of the timetable, since the epoch; the same for all processes.
+    """
 
     order: LoadOrder
     index: int
@@ -48,6 +57,8 @@ class Booth:
     arrivals: tuple[Arrival, ...] = field(init=False)
     ledger: Ledger = field(init=False)
     balancer: Balancer = field(init=False)
+    begins_at: float | None = None
+    _offers: dict[tuple[int, int], Offer] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _progress: Progress = field(default_factory=Progress)
     _begun: float = 0.0
@@ -59,6 +70,7 @@ class Booth:
         self.directory = process_directory(self.order, self.index)
         self.arrivals = part_of(self.order, index=self.index)
         self.ledger = Ledger(self.directory)
+        (self.directory / READY_FILE).unlink(missing_ok=True)
         self.balancer = Balancer(self.order.targets)
         self._progress = replace(self._progress, due=len(self.arrivals))
         self._thread = threading.Thread(target=self._report, name="progress", daemon=True)
@@ -74,15 +86,24 @@ class Booth:
                     self._store(plan, person=person, number=number)
             yield
 
-    def begin(self) -> None:
-        """Start the clock of the timetable, and the health checks of the balancer."""
+    def begin(self) -> bool:
+        """Start the clock of the timetable together with all other processes, and the balancer's health checks.
+
+        False when the run was ended before all of them were ready.
+        """
         self.balancer.start()
-        self._begun = time.monotonic()
+        self._say_ready()
+        while (ready := self._all_ready()) is None:
+            if self.stop.wait(LOOK_EVERY_S):
+                return False
+        self.begins_at = max(ready) + (MARGIN_S if self.order.processes > 1 else 0.0)
+        self._begun = time.monotonic() + self.begins_at - time.time()
         self._progress = replace(self._progress, stage=Stage.ARRIVING)
+        return True
 
     @property
     def elapsed_s(self) -> float:
-        """Since the timetable began."""
+        """Since the timetable began; negative until all processes begin."""
         return time.monotonic() - self._begun if self._begun else 0.0
 
     def wait_for(self, arrival: Arrival) -> bool:
@@ -99,6 +120,8 @@ class Booth:
         """Note that a visitor has begun; by how many seconds too late."""
         late_s = max(0.0, self.elapsed_s - arrival.at_s)
         row = {"visitor": arrival.visitor, "person": arrival.person, "at_s": arrival.at_s, "late_s": round(late_s, 4)}
+        if arrival.visitor is Visitor.PHONE:
+            row |= asdict(self._offers[arrival.person, arrival.number])
         with self._lock:
             self._progress = replace(self._progress, late_s=max(self._progress.late_s, late_s))
             with (self.directory / ARRIVALS_FILE).open("ab") as file:
@@ -161,10 +184,22 @@ class Booth:
             yield batch
             count += 1
 
+    def _say_ready(self) -> None:
+        path = self.directory / READY_FILE
+        temporary = path.with_suffix(".new")
+        temporary.write_text(str(time.time()))
+        temporary.replace(path)
+
+    def _all_ready(self) -> list[float] | None:
+        """When each process was ready, once all are."""
+        paths = [process_directory(self.order, index) / READY_FILE for index in range(self.order.processes)]
+        return [float(path.read_text()) for path in paths] if all(path.exists() for path in paths) else None
+
     def _plans(self) -> Path:
         return self.directory / "plans"
 
     def _store(self, plan: DevicePlan, *, person: int, number: int) -> None:
+        self._offers[person, number] = offer_of(self.order, plan)
         for at, batch in enumerate(plan.batches):
             (self._plans() / f"{person}-{number}-{at}.batch").write_bytes(pickle.dumps(batch))
         (self._plans() / f"{person}-{number}.plan").write_bytes(pickle.dumps(replace(plan, batches=())))
@@ -177,9 +212,10 @@ class Booth:
     def _report(self) -> None:
         while True:
             is_last = self._closing.wait(PROGRESS_EVERY_S)
-            recent = sorted(self._accepts)
-            accept_ms = 1000 * recent[int(0.95 * (len(recent) - 1))] if recent else 0.0
+            recent = list(self._accepts)
+            accept_ms = 1000 * percentile(recent, 0.95) if recent else 0.0
             tally: Tally = self.ledger.tally()
-            replace(self._progress, elapsed_s=self.elapsed_s, accept_ms=accept_ms, tally=tally).write(self.directory)
+            elapsed_s = max(0.0, self.elapsed_s)
+            replace(self._progress, elapsed_s=elapsed_s, accept_ms=accept_ms, tally=tally).write(self.directory)
             if is_last:
                 return

@@ -1,6 +1,7 @@
 """Bounds of a load run: none is an absolute figure of the lab's; each comes from the stack's times or from this run.
 
-- accepting: p95 outside faults within the publish bound: publishing is all that accepting may ever wait for.
+- accepting: p95 outside faults, from a chunk's first attempt to its OK, within the publish bound: publishing is all
+  that accepting may ever wait for. What is never accepted outside faults is an anomaly each.
 - end to end: p95 outside faults, per chunk, within *overdue*: so long may a batch stand still before the app itself
   calls it overdue, and each chunk moves it once.
 - throughput: no slower than the load offered, times the slack that every deadline of the lab has, plus the time that
@@ -27,12 +28,14 @@ class Bounds:
 
     accept_p95_s: float
     per_chunk_p95_s: float
-    run_time_s: float
     recovery_s: float = 0.0
 
     def anomalies(self, figures: Figures) -> tuple[Anomaly, ...]:
         """What is slower than it may be."""
-        found = []
+        found = [
+            Anomaly(kind=Kind.WRONG_ANSWER, summary=each.what, ids={"op": each.op, "device": each.device})
+            for each in figures.unaccepted_calm
+        ]
         if figures.accept_calm.p95_s > self.accept_p95_s:
             found.append(
                 Anomaly(
@@ -65,10 +68,11 @@ class Bounds:
     def doubts(self, figures: Figures) -> tuple[str, ...]:
         """Why the figures do not mean what they say."""
         found = []
-        if figures.late_starts.p95_s > LATE_SHARE * self.run_time_s:
+        allowed_s = LATE_SHARE * figures.offered_s
+        if figures.late_starts.p95_s > allowed_s:
             found.append(
-                f"visitors began {figures.late_starts.p95_s:.2f} s late at p95, allowed "
-                f"{LATE_SHARE * self.run_time_s:.2f} s: more PROCESSES, or less RATE"
+                f"visitors began {figures.late_starts.p95_s:.2f} s late at p95, allowed {allowed_s:.2f} s: more "
+                "PROCESSES, or less RATE"
             )
         if not figures.end_to_end.count:
             found.append("no batch was seen to become visible, so end-to-end latency was not measured")
@@ -76,13 +80,13 @@ class Bounds:
 
     def least_per_s(self, figures: Figures) -> float:
         """The throughput below which the stack fell behind its load."""
-        return figures.samples / (SLACK * self.run_time_s + self.recovery_s)
+        most_s = SLACK * figures.offered_s + self.recovery_s
+        return figures.offered / most_s if most_s else 0.0
 
 
 def bounds_of(
     times: Times,
     *,
-    run_time_s: float,
     recovery_s: float,
     accept_p95_s: float | None,
     per_chunk_p95_s: float | None,
@@ -91,6 +95,5 @@ def bounds_of(
     return Bounds(
         accept_p95_s=times.publish_bound_s if accept_p95_s is None else accept_p95_s,
         per_chunk_p95_s=times.overdue_s if per_chunk_p95_s is None else per_chunk_p95_s,
-        run_time_s=run_time_s,
         recovery_s=recovery_s,
     )

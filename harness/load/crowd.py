@@ -19,17 +19,18 @@ from harness.devices.client import PhoneClient
 from harness.devices.generator import DevicePlan
 from harness.devices.phone import OpenBatch, Phone
 from harness.devices.types import SAMPLE_TYPES
-from harness.errors import Inconclusive, LabError
+from harness.errors import Inconclusive, LabError, WaitTimeout
 from harness.ledger import OPS_FILE, SAMPLES_FILE, Ledger, Tally
 from harness.load.booth import ARRIVALS_FILE, PROGRESS_EVERY_S, process_directory
 from harness.load.locust_processes import await_page
 from harness.load.order import LoadOrder
-from harness.load.people import is_alone, named_phone, phones_plans
-from harness.load.phone_life import FIRST_DAY, LAST_DAY
+from harness.load.people import FIRST_DAY, LAST_DAY, is_alone, named_phone, phones_plans
 from harness.load.progress import Progress, Stage, read_progress, sum_of
-from harness.load.timetable import Arrival, Visitor, timetable
+from harness.load.timetable import Arrival, Visitor, middle_s, timetable
 
 AIMED_AT: Final = 5
+NOTICED_S: Final = 2 * PROGRESS_EVERY_S
+"""By so much later than it came the lab has surely noticed a moment of the timetable."""
 READ_BACK: Final = 10
 """People who are asked once more at the end, drawn by the seed; the rows of all of them are read anyway."""
 READ_BACK_TYPES: Final = 3
@@ -49,6 +50,9 @@ class Locust(Protocol):
 
     def start(self) -> None:
         """Start all of it."""
+
+    def ended(self) -> tuple[str, ...]:
+        """Each part of it that has ended, with its exit code and its last words."""
 
     def failed(self) -> tuple[str, ...]:
         """What ended otherwise than Locust ends a run."""
@@ -83,10 +87,8 @@ class LocustCrowd:
 
     @property
     def plans(self) -> Sequence[DevicePlan]:
-        """The phones at which a tripwire is aimed: the next to come when the middle of the run has been noticed."""
-        from_s = self.order.run_time_s / 2 + 2 * PROGRESS_EVERY_S
-        coming = [each.person for each in self.phones() if each.at_s >= from_s and is_alone(each.person)]
-        return [plan for person in coming[:AIMED_AT] for plan in phones_plans(self.order, person=person)]
+        """The phones at which a tripwire is aimed."""
+        return [plan for person in aimed_at(self.arrivals) for plan in phones_plans(self.order, person=person)]
 
     def phones(self) -> Sequence[Arrival]:
         """Every phone's arrival, in order."""
@@ -111,7 +113,10 @@ class LocustCrowd:
             self.say(f"Locust's page: {await_page(self.processes.web_port)}")
 
     def wait_until(self, at_s: float) -> None:
-        """Until the timetable has come to this second, or is over. Raises: LabError when Locust ended early."""
+        """Until the timetable has come to this second, or is over.
+
+        Raises: LabError when any part of Locust has ended before.
+        """
         self._follow(
             lambda now: now.stage in (Stage.DRAINING, Stage.OVER) or now.elapsed_s >= at_s,
             awaiting=f"second {at_s:.0f} of the timetable",
@@ -119,7 +124,7 @@ class LocustCrowd:
         )
 
     def wait_arrived(self) -> None:
-        """Until everybody on the timetable was let in. Raises: LabError when Locust ended early."""
+        """Until everybody on the timetable was let in. Raises: LabError when any part of Locust has ended before."""
         self._follow(
             lambda now: now.stage in (Stage.DRAINING, Stage.OVER),
             awaiting="the timetable to be over",
@@ -131,10 +136,15 @@ class LocustCrowd:
         self._follow(lambda now: now.stage is Stage.OVER, awaiting="all phones", timeout_s=timeout_s)
 
     def join(self, *, timeout_s: Timeout) -> bool:
-        """Until all visitors have left; False when some still are at it."""
+        """Until all visitors have left; False when some still are at it.
+
+        Raises: LabError when a part of Locust has ended before.
+        """
+        if self._stopped or not self._is_started:
+            return self.progress().stage is Stage.OVER
         try:
             self._follow(lambda now: now.stage is Stage.OVER, awaiting="all visitors to leave", timeout_s=timeout_s)
-        except LabError:
+        except WaitTimeout:
             return False
         return True
 
@@ -203,12 +213,15 @@ class LocustCrowd:
 
     def _follow(self, is_reached: Callable[[Progress], bool], *, awaiting: str, timeout_s: Timeout) -> None:
         def look() -> bool:
+            # In this order: a process says that it is over before it ends.
+            ended, is_running = self.processes.ended(), self.processes.is_running
             now = self.progress()
             self._tell(now)
             if is_reached(now):
                 return True
-            if not self.processes.is_running:
-                raise LabError(f"Locust ended while {awaiting} was awaited; {'; '.join(self.errors()) or 'no reason'}")
+            if now.stage is not Stage.OVER and (ended or not is_running):
+                told = "\n".join((*ended, *self.errors())) or "nothing of it was started"
+                raise LabError(f"Locust ended while {awaiting} was awaited:\n{told}")
             return False
 
         wait_for(look, awaiting=awaiting, timeout_s=timeout_s, interval_s=0.2, seen=lambda: str(self.progress()))
@@ -234,3 +247,10 @@ class LocustCrowd:
                         shutil.copyfileobj(part, merged)
                     merged.write(b"\n")
                     path.unlink()
+
+
+def aimed_at(arrivals: Sequence[Arrival]) -> Sequence[int]:
+    """People of one phone, who are the next to come when the middle of the arrivals has been noticed."""
+    from_s = middle_s(arrivals) + NOTICED_S
+    phones = [each for each in arrivals if each.visitor is Visitor.PHONE]
+    return [each.person for each in phones if each.at_s >= from_s and is_alone(each.person)][:AIMED_AT]

@@ -9,39 +9,41 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-import orjson
 from rich.console import Console
 
 from harness.devices.balancer import Balancer
 from harness.devices.types import SAMPLE_TYPES
 from harness.errors import LabError
 from harness.events import RunEvent, ScenarioEvent, VerdictEvent
+from harness.experiment.phases import Phases
 from harness.interrupt import interruptible
+from harness.lab_home import PROJECT
 from harness.ledger import Ledger
-from harness.live import watching
 from harness.load.bounds import bounds_of
 from harness.load.crowd import Locust, LocustCrowd
-from harness.load.figures import FIGURES_FILE, Figures, measure
-from harness.load.finish import finish, last_line
+from harness.load.figures import Figures, measure
+from harness.load.finish import finish, last_line, write_figures
 from harness.load.locust_compose import LocustCompose
 from harness.load.locust_processes import LocustProcesses
 from harness.load.order import LoadOrder
-from harness.load.remote import SeenThroughApi, judge_api
-from harness.load.scene import PLAIN
-from harness.phases import Phases
-from harness.row import Row
+from harness.load.remote import NOTHING_SEEN, SeenThroughApi, judge_api
+from harness.redaction import redact
+from harness.report.live import watching
+from harness.rows.row import PLAIN, Row
 from harness.run_record import RunRecord, ScenarioRecord, new_run_directory
 from harness.times import Times
-from harness.verdict import ExitCode, exit_code_of, judge
+from harness.verdict import ExitCode, Verdict, exit_code_of, judge
 
-ROOT: Final = Path(__file__).resolve().parent.parent.parent
 ASKED: Final = 50
 DRIVER: Final = "elsewhere"
 
 
 @dataclass(slots=True, kw_only=True)
 class Elsewhere:
-    """What was asked for. Its stack runs with production's times unless the bounds say otherwise."""
+    """What was asked for. Its stack runs with production's times unless the bounds say otherwise.
+
+    `figures` come at the end.
+    """
 
     order: LoadOrder
     url: str
@@ -50,59 +52,67 @@ class Elsewhere:
     accept_p95_s: float | None = None
     per_chunk_p95_s: float | None = None
     times: Times = field(default_factory=Times)
+    figures: Figures | None = None
 
     def run(self, console: Console) -> ExitCode:
-        """Play it; the last line printed is the verdict with its figures."""
-        directory = new_run_directory(ROOT)
+        """Play it; the last line printed is the verdict with its figures. An error of the lab is written down, too."""
+        directory = new_run_directory(PROJECT)
         record = RunRecord(
             directory=directory,
             driver=DRIVER,
             seed=self.order.seed,
             argv=sys.argv,
             times=self.times.as_json(),
-            root=ROOT,
+            root=PROJECT,
         )
-        begun = time.monotonic()
         with interruptible(), watching(console) as listener:
             listener.on_event(RunEvent(DRIVER, record.seed, 1))
             listener.on_event(ScenarioEvent(PLAIN, 1, 1))
-            phases = Phases(PLAIN, listener)
-            phases.enter("work")
-            figures, seen, doubts = self._play(directory, phases=phases)
+            played = self._play(directory, phases=Phases(PLAIN, listener))
+            listener.on_event(VerdictEvent(PLAIN, played.verdict.value, played.duration_s, played.reason()))
+        record.scenarios.append(played)
+        record.code = ExitCode.LAB_FAILED if played.lab_failed else exit_code_of(played.verdict)
+        finish(record, console, last_line=last_line(record, played, self.figures))
+        return record.code
+
+    def _play(self, directory: Path, *, phases: Phases) -> ScenarioRecord:
+        begun = time.monotonic()
+        phases.enter("work")
+        lab_failed = False
+        try:
+            seen, doubts = self._load(directory, phases=phases)
+        except LabError as error:
+            seen, doubts, lab_failed = NOTHING_SEEN, [str(error)], True
+        finally:
             phases_s = phases.end()
-            verdict = judge(anomalies=len(seen.anomalies), doubts=len(doubts))
-            took_s = time.monotonic() - begun
-            listener.on_event(VerdictEvent(PLAIN, verdict.value, took_s, ""))
-        played = ScenarioRecord(
+        figures = self.figures
+        return ScenarioRecord(
             row=Row(id=PLAIN, title=f"30-day backfills, {self.order.shape} load on {self.url}"),
             test="locustfiles/load.py",
             planted=None,
             faulted=False,
             nets_removed=(),
             wrong_without_fault=False,
-            expected="VALID",
-            verdict=verdict,
-            duration_s=took_s,
+            expected=Verdict.VALID,
+            verdict=judge(anomalies=len(seen.anomalies), doubts=len(doubts)),
+            duration_s=time.monotonic() - begun,
             phases_s=phases_s,
             faults=(),
             counts=seen.counts,
             witnesses={
-                "load": figures.line(),
+                "load": figures.line() if figures is not None else "nothing was measured",
                 "seen through": f"the API: {seen.asked} accounts × types compared",
             },
             anomalies=seen.anomalies,
-            doubts=doubts,
+            doubts=tuple(doubts),
             recovery_s={},
             replay=shlex.join(("lab", *sys.argv[1:])),
             times=self.times.as_json(),
             directory=PLAIN,
+            lab_failed=lab_failed,
         )
-        record.scenarios.append(played)
-        record.code = exit_code_of(verdict)
-        finish(record, console, last_line=last_line(record, played, figures))
-        return record.code
 
-    def _play(self, directory: Path, *, phases: Phases) -> tuple[Figures, SeenThroughApi, tuple[str, ...]]:
+    def _load(self, directory: Path, *, phases: Phases) -> tuple[SeenThroughApi, list[str]]:
         place = directory / PLAIN
         order = replace(self.order, targets={"target": self.url}, directory=str(place / "processes"))
         balancer = Balancer(order.targets)
@@ -126,10 +136,10 @@ class Elsewhere:
                 crowd.stop()
             phases.enter("check")
             crowd.read_back()
-        figures = measure(place, run_time_s=order.run_time_s)
+        self.figures = figures = measure(place)
+        write_figures(directory, order=order, figures=figures)
         bounds = bounds_of(
             self.times,
-            run_time_s=order.run_time_s,
             recovery_s=0.0,
             accept_p95_s=self.accept_p95_s,
             per_chunk_p95_s=self.per_chunk_p95_s,
@@ -140,9 +150,7 @@ class Elsewhere:
             doubts.append(f"visitors were still at it after {order.patience_s:.0f} s")
         if not seen.asked:
             doubts.append("no account could be compared with what was acknowledged for it")
-        body = {"order": orjson.loads(order.as_text()), "figures": figures.as_json()}
-        (directory / FIGURES_FILE).write_bytes(orjson.dumps(body, option=orjson.OPT_INDENT_2))
-        return figures, replace(seen, anomalies=(*seen.anomalies, *bounds.anomalies(figures))), tuple(doubts)
+        return replace(seen, anomalies=(*seen.anomalies, *bounds.anomalies(figures))), doubts
 
     def _locust(self, order: LoadOrder, directory: Path) -> Locust:
         if self.in_compose:
@@ -153,5 +161,5 @@ class Elsewhere:
 def checked_url(url: str) -> str:
     """A base URL. Raises: LabError for anything else."""
     if not url.startswith(("http://", "https://")):
-        raise LabError(f"TARGET={url}: expected a URL such as http://127.0.0.1:8001")
+        raise LabError(f"TARGET={redact(url)}: expected a URL such as http://127.0.0.1:8001")
     return url.rstrip("/")

@@ -10,12 +10,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from docker.models.containers import Container
+
 from harness.clock import wait_for
-from harness.drivers.engine import connect, require_engine
-from harness.drivers.lab_home import PROJECT
+from harness.drivers.container.leftovers import JOURNAL_KIND, undo_container_leftovers
+from harness.drivers.leftovers import LAB_VARIABLE, Journal
+from harness.engine import LAB_LABEL, connect, docker_env, labelled, require_engine
 from harness.errors import LabError, WaitTimeout
-from harness.image_build import Builder, announce, ca_bundle, content_hash
-from harness.images import IMAGES, ensure_images
+from harness.images.build import Builder, announce, ca_bundle, content_hash
+from harness.images.images import IMAGES, ensure_images
+from harness.lab_home import PROJECT, lab_home
 from harness.load.locust_processes import free_port
 from harness.load.order import ORDER, LoadOrder
 
@@ -36,19 +40,25 @@ class LocustCompose:
     _name: str = field(default_factory=lambda: f"locust-{secrets.token_hex(3)}")
     _up: subprocess.Popen[bytes] | None = None
     _env: dict[str, str] = field(default_factory=dict)
+    _journal: Journal | None = None
 
     def start(self) -> None:
         """Build the image if need be, and start them all. Raises: MissingCapability, DriverError."""
         require_engine()
+        undo_container_leftovers(lab_home())
+        self._journal = Journal(lab=self._name, home=lab_home())
+        self._journal.note(JOURNAL_KIND, stack=self._name)
         self.directory.mkdir(parents=True, exist_ok=True)
         Path(self.order.directory).mkdir(parents=True, exist_ok=True)
         run = self.directory.parent.relative_to(self.reports)
         inside = SHARED / Path(self.order.directory).relative_to(self.reports)
         bundle = ca_bundle()
         self._env = {
-            **os.environ,
+            **docker_env(),
             ORDER: replace(self.order, directory=str(inside)).as_text(),
+            LAB_VARIABLE: self._name,
             "LOCUST_NAME": self._name,
+            "LOCUST_LAB": str(lab_home()),
             "LOCUST_IMAGE": locust_image(),
             "LOCUST_USER": f"{os.getuid()}:{os.getgid()}",
             "LOCUST_REPORTS": str(self.reports),
@@ -66,11 +76,17 @@ class LocustCompose:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self._journal.note_process(self._up.pid)
 
     @property
     def is_running(self) -> bool:
         """Whether any container of it lives; `up` ends with the last."""
         return self._up is not None and self._up.poll() is None
+
+    def ended(self) -> tuple[str, ...]:
+        """Each container that has ended, with its exit code and its last words."""
+        gone = {**labelled(LAB_LABEL, self._name), "status": "exited"}
+        return tuple(_end_of(each) for each in connect().containers.list(all=True, filters=gone, ignore_removed=True))
 
     def failed(self) -> tuple[str, ...]:
         """What Compose says when it did not end well; exit codes of Locust's own are not its."""
@@ -88,8 +104,12 @@ class LocustCompose:
 
     def stop(self) -> None:
         """End and remove all containers. Idempotent. Raises: LabError when Compose cannot."""
-        if self._up is None:
-            return
+        if self._up is not None:
+            self._down()
+        if self._journal is not None:
+            self._journal.close()
+
+    def _down(self) -> None:
         down = subprocess.run(
             self._compose("down", "--volumes", "--timeout", f"{self.order.request_timeout_s:.0f}"),
             env=self._env,
@@ -109,6 +129,11 @@ class LocustCompose:
 
     def _log(self) -> Path:
         return self.directory / "compose.log"
+
+
+def _end_of(container: Container) -> str:
+    tail = container.logs(tail=TAIL).decode(errors="replace").rstrip() or "(none)"
+    return f"{container.name} ended with exit code {container.attrs['State']['ExitCode']}; its last words:\n{tail}"
 
 
 def locust_image() -> str:

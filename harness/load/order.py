@@ -30,16 +30,16 @@ def share_of(run_time_s: float) -> float:
 class LoadOrder:
     """One load run. Durations in seconds.
 
-    `rate_per_s` is the full arrival rate of phones, `users` the most phones that arrive, `run_time_s` how long phones
-    arrive; those that have arrived finish what they began, for at most `patience_s`. `targets` maps api replicas to
-    base URLs; `run` goes into every key, so that two runs against one stack do not meet. `directory` is where each
-    process writes its own ledger.
+    `rate_per_s` is the full arrival rate of phones, `users` the most phones that arrive (None: as many as the rate
+    brings), `run_time_s` how long phones arrive; those that have arrived finish what they began, for at most
+    `patience_s`. `targets` maps api replicas to base URLs; `run` goes into every key, so that two runs against one
+    stack do not meet. `directory` is where each process writes its own ledger.
     """
 
     seed: int
     shape: LoadShape
     rate_per_s: float
-    users: int
+    users: int | None
     run_time_s: float
     samples_per_phone: int
     targets: Mapping[str, str]
@@ -52,7 +52,8 @@ class LoadOrder:
 
     def __post_init__(self) -> None:
         positive = ("rate_per_s", "users", "run_time_s", "samples_per_phone", "processes", "patience_s")
-        wrong = [f"{name} {getattr(self, name)}" for name in positive if not getattr(self, name) > 0]
+        given = {name: value for name in positive if (value := getattr(self, name)) is not None}
+        wrong = [f"{name} {value}" for name, value in given.items() if not value > 0]
         if wrong:
             raise LabError(f"a load run wants positive numbers, seen {', '.join(wrong)}")
 
@@ -73,7 +74,7 @@ class LoadOrder:
 def read_order(text: str | None) -> LoadOrder:
     """The order in an environment variable's text. Raises: LabError when there is none, or it is not one."""
     if not text:
-        raise LabError(f"{ORDER} is not set; `lab load` sets it, and docs/load.md shows it for a stack elsewhere")
+        raise LabError(f"{ORDER} is not set; `lab load` sets it; any load run's load.json has one, `order`")
     try:
         raw = json.loads(text)
         return LoadOrder(**{**raw, "shape": LoadShape(raw["shape"])})

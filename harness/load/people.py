@@ -1,15 +1,45 @@
-"""The people of a load run: what their phones send, and how a dashboard of theirs is called."""
+"""The people of a load run: what their phones send and how fast, and how a dashboard of theirs is called."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
 
-from harness.devices.generator import BatchPlan, DevicePlan, person_plans, phones_of
+from harness.devices.generator import BatchPlan, DevicePlan, next_sync, person_plans, phones_of
 from harness.devices.sample import Mark
 from harness.devices.streams import ZONES
 from harness.load.order import LoadOrder
 
-DASHBOARD = "dashboard"
+DASHBOARD: Final = "dashboard"
+READ_S: Final = 0.25
+"""What a phone takes to read the samples of one chunk out of its health store, before it can send them."""
+SYNCED_TYPES: Final = 2
+"""Of so many types a phone sends an incremental sync after its backfill."""
+FIRST_DAY, LAST_DAY = date(2026, 3, 1), date(2026, 5, 31)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a phone will send, and the seconds that it needs for its backfill where nobody keeps it waiting."""
+
+    samples: int
+    sends_s: float
+
+
+def offer_of(order: LoadOrder, plan: DevicePlan) -> Offer:
+    """The whole of a phone's life in samples: its backfill and its syncs."""
+    syncs = [sync_after(order, plan, batch=batch, anchor=None) for batch in plan.batches[:SYNCED_TYPES]]
+    return Offer(
+        samples=plan.sample_count + sum(each.sample_count for each in syncs),
+        sends_s=READ_S * sum(len(batch.chunks) for batch in plan.batches),
+    )
+
+
+def sync_after(order: LoadOrder, plan: DevicePlan, *, batch: BatchPlan, anchor: str | None) -> BatchPlan:
+    """A phone's incremental sync after a batch of its backfill."""
+    return next_sync(plan, batch=batch, anchor=anchor, turn=1, shape=order.data())
 
 
 def phones_plans(order: LoadOrder, *, person: int) -> tuple[DevicePlan, ...]:

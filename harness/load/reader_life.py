@@ -12,8 +12,7 @@ from harness.devices import probes
 from harness.devices.phone import Phone
 from harness.load.booth import Booth
 from harness.load.meter import RENDER
-from harness.load.people import reader_plan
-from harness.load.phone_life import FIRST_DAY, LAST_DAY
+from harness.load.people import DASHBOARD, FIRST_DAY, LAST_DAY, reader_plan
 from harness.load.timetable import Arrival
 
 GROUP: Final = "dashboard"
@@ -30,7 +29,7 @@ SHOWN: Final = (
 def live(booth: Booth, arrival: Arrival) -> None:
     """A few renders, with the time between that a person looks."""
     plan = reader_plan(booth.order, person=arrival.person, number=arrival.number)
-    rng = random.Random(f"{booth.order.seed}/{plan.device}")
+    rng = random.Random(f"{booth.order.seed}/{DASHBOARD}{arrival.number}")
     with closing(booth.client()) as client, ThreadPoolExecutor(len(SHOWN)) as side_by_side:
         caller = booth.caller(plan, client=client, group=GROUP)
         if not Phone(plan, caller=caller, ledger=booth.ledger).register():

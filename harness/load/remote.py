@@ -16,11 +16,11 @@ from typing import Any, Final
 import duckdb
 
 from harness.anomaly import Anomaly, Kind
-from harness.evidence_tables import create_tables, open_tables
+from harness.evidence.files import load_ledger
+from harness.evidence.tables import create_tables, open_tables
 from harness.load.order import LoadOrder
 from harness.load.people import account, is_alone
 from harness.load.timetable import Arrival
-from harness.observe_files import load_ledger
 
 _WRONG: Final = "SELECT op, kind, device, w FROM (SELECT *, unnest(wrong) AS w FROM ops) ORDER BY op"
 _UNENDED: Final = """
@@ -57,6 +57,9 @@ class SeenThroughApi:
     anomalies: tuple[Anomaly, ...]
     counts: Mapping[str, int]
     asked: int
+
+
+NOTHING_SEEN: Final = SeenThroughApi(anomalies=(), counts={}, asked=0)
 
 
 def judge_api(directory: Path, *, order: LoadOrder, phones: tuple[Arrival, ...]) -> SeenThroughApi:

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 from rich.console import Console
 
 from harness.drivers.choice import choose
+from harness.drivers.pool import Pool
 from harness.errors import LabError
 from harness.events import RunEvent, ScenarioEvent, VerdictEvent
+from harness.experiment.life import Session, play
 from harness.interrupt import interruptible
-from harness.life import Session, play
-from harness.live import lab_console, watching
+from harness.lab_home import PROJECT
 from harness.load.finish import finish, last_line
 from harness.load.scene import Scene
-from harness.plan import Plan
-from harness.pool import Pool
+from harness.report.live import lab_console, watching
 from harness.run_record import RunRecord, new_run_directory
 from harness.times import LAB
 from harness.verdict import ExitCode, exit_code_of
-
-ROOT: Final = Path(__file__).resolve().parent.parent.parent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,17 +41,17 @@ class LoadRun:
         plan = self.scene.plan()
         if (lack := plan.row.lack(choice.name)) is not None:
             raise LabError(lack)
-        directory = new_run_directory(ROOT)
+        directory = new_run_directory(PROJECT)
         record = RunRecord(
             directory=directory,
             driver=choice.name,
             seed=self.scene.order.seed,
             argv=sys.argv,
             times=LAB.as_json(),
-            root=ROOT,
+            root=PROJECT,
         )
         with (
-            interruptible(),
+            interruptible() as interrupts,
             watching(console) as listener,
             closing(Pool(make=choice.maker(directory / "stacks"))) as pool,
         ):
@@ -63,12 +61,15 @@ class LoadRun:
                 directory=directory,
                 seed=self.scene.order.seed,
                 listener=listener,
-                replay=self._replay,
+                replay=lambda _: self.again(driver=choice.name),
                 make_crowd=self.scene.make_crowd,
             )
             listener.on_event(RunEvent(choice.name, record.seed, 1))
             listener.on_event(ScenarioEvent(plan.label(), 1, 1))
-            played = play(self.scene.play, plan=plan, session=session, test=self.scene.test)
+            try:
+                played = play(self.scene.play, plan=plan, session=session, test=self.scene.test)
+            finally:
+                interrupts.undo()
             listener.on_event(VerdictEvent(plan.label(), played.verdict.value, played.duration_s, played.reason()))
         record.scenarios.append(played)
         record.versions = session.versions
@@ -76,8 +77,14 @@ class LoadRun:
         finish(record, console, last_line=last_line(record, played, self.scene.figures))
         return record.code
 
-    def _replay(self, plan: Plan) -> str:
-        return shlex.join(self.replay)
+    def again(self, *, driver: str) -> str:
+        """The command that loads again, on the driver that ran."""
+        return shlex.join(on_driver(self.replay, driver=driver))
+
+
+def on_driver(words: Sequence[str], *, driver: str) -> list[str]:
+    """A call of `lab load` with this driver, where `auto` may choose another: of two options the last counts."""
+    return [*words] if driver in words else [*words, "--driver", driver]
 
 
 class Runnable(Protocol):

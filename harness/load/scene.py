@@ -10,35 +10,42 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-import orjson
-
 from harness.anomaly import Kind
 from harness.checkers.windows import Window, ms_of
 from harness.clock import utc_now
-from harness.commands.scenarios import Listed, all_rows
-from harness.crowd import Crowd
-from harness.defect import Planted, load_defect
 from harness.errors import LabError
-from harness.experiment import Experiment
-from harness.life import Scenario
+from harness.experiment.crowd import Crowd
+from harness.experiment.experiment import Experiment
+from harness.experiment.life import Scenario
 from harness.load.bounds import bounds_of
-from harness.load.crowd import LocustCrowd
-from harness.load.figures import FIGURES_FILE, Figures, measure
+from harness.load.crowd import LocustCrowd, aimed_at
+from harness.load.figures import Figures, measure
+from harness.load.finish import write_figures
 from harness.load.locust_processes import LocustProcesses
 from harness.load.order import LoadOrder
-from harness.load.timetable import phones_in, timetable
-from harness.plan import Plan
-from harness.row import CONTROL, Load, Row
+from harness.load.timetable import middle_s, phones_in, timetable
+from harness.rows.catalogue import Listed, all_rows
+from harness.rows.defect import Planted, load_defect
+from harness.rows.plan import Plan
+from harness.rows.row import CONTROL, PLAIN, Load, Row
 from harness.times import Pace, takeover_s
 
-PLAIN: Final = "LOAD"
 UNSUITED: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "B3": "slows its phones down before they begin",
+        "B5": "slows its phones down before they begin",
+        "B6": "slows its phones down before they begin",
+        "B7": "slows its phones down before they begin",
+        "B8": "slows its phones down before they begin",
         "D1": "slows its phones down before they begin",
         "A11": "tells a phone to vanish before it begins",
         "W9": "re-drives by hand",
         "A10": "re-drives by hand",
+        "A5": "tells a phone what to ask",
+        "E1": "re-drives by hand",
         "L5": "tells its phones to sync once more",
+        "A12": "tells its phones to sync once more",
+        "X1": "tells its phones to take long over an upload",
     }
 )
 """Rows that want of their phones what Locust's visitors cannot be told; by id, and why."""
@@ -68,8 +75,18 @@ class Scene:
         self._listed = find_row(self.fault) if self.fault else None
 
     def plan(self) -> Plan:
-        """What is played: the row with this run's load, its fault if there is one, the defect if one is planted."""
-        phones = phones_in(timetable(self.order))
+        """What is played: the row with this run's load, its fault if there is one, the defect if one is planted.
+
+        Raises: LabError when no phone arrives, or none after the fault.
+        """
+        arrivals = timetable(self.order)
+        phones = phones_in(arrivals)
+        if self._listed and not aimed_at(arrivals):
+            raise LabError(
+                f"FAULT={self.fault}: it comes in the middle of the arrivals, {middle_s(arrivals):.1f} s after the "
+                f"first second, and of {phones} phones none follows at which it could be aimed: more USERS, RATE or "
+                "RUN_TIME"
+            )
         samples = int(LEAST_PART * phones * self.order.samples_per_phone)
         load = Load(phones=phones, samples=samples, planted_phones=phones, planted_samples=samples)
         row = self._listed.row if self._listed else Row(id=PLAIN, title=f"30-day backfills, {self.order.shape} load")
@@ -101,8 +118,8 @@ class Scene:
         x.later.append(lambda: self._judge(x, crowd))
         x.work()
         if self._listed is not None:
-            crowd.wait_until(self.order.run_time_s / 2)
-            # The first half, with nobody in the way, is this run's control.
+            crowd.wait_until(middle_s(crowd.arrivals))
+            # What came before, with nobody in the way, is this run's control.
             now = crowd.progress()
             x.pace = Pace(
                 work_s=now.elapsed_s,
@@ -121,17 +138,15 @@ class Scene:
         recovery_s = x.outage_s + takeover_s(x.times, x.row.recovery)
         bounds = bounds_of(
             x.times,
-            run_time_s=self.order.run_time_s,
             recovery_s=recovery_s,
             accept_p95_s=self.accept_p95_s,
             per_chunk_p95_s=self.per_chunk_p95_s,
         )
-        self.figures = figures = measure(x.directory, run_time_s=self.order.run_time_s, harmed=self._harmed(x))
+        self.figures = figures = measure(x.directory, harmed=self._harmed(x))
         x.anomalies += bounds.anomalies(figures)
         crowd.doubts += bounds.doubts(figures)
         x.witnesses["load"] = figures.line()
-        body = {"order": orjson.loads(crowd.order.as_text()), "figures": figures.as_json()}
-        (x.directory.parent / FIGURES_FILE).write_bytes(orjson.dumps(body, option=orjson.OPT_INDENT_2))
+        write_figures(x.directory.parent, order=crowd.order, figures=figures)
 
     def _harmed(self, x: Experiment) -> tuple[Window, ...]:
         """From the first thing the row did until its last fault was healed and recovered from."""

@@ -20,6 +20,8 @@ class LoadShape(StrEnum):
     """Half the rate for long: what grows without bound shows."""
 
 
+# A soak's phones send whole months: at this rate it brings about sixty of them, 1.6 million samples.
+DEFAULT_RATE_PER_S = {LoadShape.RAMP: 0.5, LoadShape.STEADY: 0.5, LoadShape.SPIKE: 0.5, LoadShape.SOAK: 0.07}
 DEFAULT_RUN_TIME_S = {LoadShape.RAMP: 60.0, LoadShape.STEADY: 30.0, LoadShape.SPIKE: 60.0, LoadShape.SOAK: 1800.0}
 _SPIKE_AT, _SPIKE_WIDTH = 0.4, 0.08
 

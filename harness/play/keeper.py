@@ -1,5 +1,7 @@
 """The keeper: a background process that owns the stack to play with, and takes requests from commands.
 
+There is one at a time: whoever starts it gives it the lock of the place (`place.claim`), which goes when it goes.
+
 It holds what a stack needs somebody to hold: the links, the journal of what was started, the phones. When it is told
 to end, or is interrupted, everything goes with it; when it is killed, the next start of any lab undoes what is left.
 """
@@ -11,21 +13,22 @@ import shutil
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
 from harness.clock import utc_now
 from harness.drivers.choice import choose
-from harness.drivers.lab_home import PROJECT
 from harness.drivers.protocol import Stack
+from harness.drivers.reset import reset
 from harness.errors import LabError
-from harness.interrupt import interruptible
-from harness.plan import Plan
+from harness.interrupt import Interrupts, interruptible
+from harness.lab_home import PROJECT
 from harness.play.channel import Say, serving
 from harness.play.place import leave, new_socket, play_home, settle
 from harness.play.round import Order, Round, Whisper
 from harness.play.status import read_status
-from harness.reset import reset
+from harness.rows.plan import Plan
 
 LOOK_EVERY_S = 1.0
 
@@ -66,22 +69,23 @@ class Keeper:
             case "verify":
                 return self._round.verify()
             case "phones":
-                return self._again(phones=request["phones"], samples=request["samples"], pace_s=request["pace_s"])
+                wanted = {name: request[name] for name in ("phones", "samples", "pace_s", "seed")}
+                return self._again(replace(self._round.order, **wanted))
             case "down":
                 self.is_told_to_end.set()
                 return {}
             case other:
                 raise LabError(f"the keeper knows no {other!r}")
 
-    def _again(self, *, phones: int, samples: int, pace_s: float) -> dict[str, Any]:
+    def _again(self, order: Order) -> dict[str, Any]:
         """Another round on the same stack, made empty. Only after the verdict, or when no phone was there."""
         if self._round.order.phones and not self._round.is_over:
             raise LabError("phones are at it already; `lab verify` ends their round, `lab down` the stack")
         self._round.end()
         reset(self._stack)
-        self._round = self._new_round(replace(self._round.order, phones=phones, samples=samples, pace_s=pace_s))
+        self._round = self._new_round(order)
         self._round.start()
-        return {"phones": phones}
+        return {"driver": self._stack.driver}
 
     def look(self) -> None:
         """See what a person did to the stack past the lab. Nothing while a command is being done."""
@@ -115,32 +119,40 @@ def _both(first: Say, second: Say) -> Say:
 
 def keep(order: Order) -> None:
     """Start the stack and serve until told to end. Raises: LabError when it cannot be started."""
-    choice = choose(order.driver)
-    say(f"driver {choice.name}: {choice.why}")
-    directory = play_home() / "stack"
-    shutil.rmtree(directory, ignore_errors=True)
-    stack = choice.maker(directory)(Plan(order.row()).spec())
+    with interruptible() as interrupts:
+        try:
+            choice = choose(order.driver)
+            say(f"driver {choice.name}: {choice.why}")
+            directory = play_home() / "stack"
+            shutil.rmtree(directory, ignore_errors=True)
+            _serve(choice.maker(directory)(Plan(order.row()).spec()), order, interrupts)
+        except KeyboardInterrupt:
+            say("interrupted")
+
+
+def _serve(stack: Stack, order: Order, interrupts: Interrupts) -> None:
     socket = new_socket()
-    try:
-        with interruptible():
+    with ExitStack() as undoing:
+        undoing.callback(_down, stack)
+        undoing.callback(leave, socket)
+        try:
             say("starting the stack; containers take a while the first time, images being built")
             stack.start()
             say("the stack is up")
             keeper = Keeper(stack, order)
-            try:
-                with serving(socket, keeper.answer):
-                    settle(socket)
-                    say("ready")
-                    while not keeper.is_told_to_end.wait(LOOK_EVERY_S):
-                        keeper.look()
-            finally:
-                keeper.end()
-    except KeyboardInterrupt:
-        say("interrupted")
-    finally:
-        leave(socket)
-        stack.down()
-        say("down")
+            undoing.callback(keeper.end)
+            with serving(socket, keeper.answer):
+                settle(socket)
+                say("ready")
+                while not keeper.is_told_to_end.wait(LOOK_EVERY_S):
+                    keeper.look()
+        finally:
+            interrupts.undo()
+
+
+def _down(stack: Stack) -> None:
+    stack.down()
+    say("down")
 
 
 if __name__ == "__main__":

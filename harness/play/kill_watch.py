@@ -7,8 +7,8 @@ from datetime import datetime
 
 from harness.clock import utc_now
 from harness.drivers.protocol import STORES, Stack
+from harness.experiment.harm import Harm
 from harness.faults.process import KillReplica
-from harness.harm import Harm
 
 
 @dataclass(slots=True)

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TextIO
 
-from harness.drivers.lab_home import lab_home
+from harness.clock import wait_for
 from harness.drivers.proc_table import read_entry
-from harness.errors import LabError
+from harness.errors import LabError, WaitTimeout
+from harness.lab_home import lab_home
 
 PLACE_FILE = "place.json"
+LOCK_FILE = "keeper.lock"
 LOG_FILE = "keeper.log"
+CLAIM_TIMEOUT_S = 1.0
+"""Long enough for somebody who only looks whether the place is taken."""
+UNDER_WAY = (
+    "a stack is being started or ended just now; try again when that is done (Ctrl-C at the `lab up` that starts it "
+    "ends it)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +48,39 @@ def play_home() -> Path:
     home = lab_home() / "play"
     home.mkdir(exist_ok=True)
     return home
+
+
+def claim() -> TextIO:
+    """The lock that one keeper holds for as long as it lives; to be given to it, and closed then.
+
+    Raises: LabError when there is a keeper already, be it on its way up or down.
+    """
+    lock = (play_home() / LOCK_FILE).open("w", encoding="utf-8")
+    try:
+        wait_for(
+            lambda: _is_locked(lock, fcntl.LOCK_EX),
+            awaiting="the place to be free",
+            timeout_s=CLAIM_TIMEOUT_S,
+        )
+    except WaitTimeout:
+        lock.close()
+        raise LabError(UNDER_WAY) from None
+    return lock
+
+
+def is_claimed() -> bool:
+    """Whether a keeper lives, though it may not listen yet, or no longer."""
+    with (play_home() / LOCK_FILE).open("w", encoding="utf-8") as lock:
+        return not _is_locked(lock, fcntl.LOCK_SH)
+
+
+def _is_locked(lock: TextIO, kind: int) -> bool:
+    """Whether this file holds the lock now."""
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def settle(socket: Path) -> Place:
@@ -69,7 +112,7 @@ def require() -> Place:
     """The keeper that runs. Raises: LabError when none does."""
     place = find()
     if place is None:
-        raise LabError("no stack is up to play with; `lab up` starts one")
+        raise LabError(UNDER_WAY if is_claimed() else "no stack is up to play with; `lab up` starts one")
     return place
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import shutil
 import sys
 import time
@@ -18,18 +19,18 @@ from harness.devices.runner import Fleet
 from harness.drivers.protocol import Stack
 from harness.errors import LabError
 from harness.events import Event, NoteEvent, PhaseEvent
-from harness.experiment import Experiment, new_experiment
-from harness.harm import Live
-from harness.judgement import judge_run
-from harness.phases import Phases
-from harness.plan import Plan
+from harness.experiment.experiment import Experiment, new_experiment
+from harness.experiment.harm import Live
+from harness.experiment.judgement import judge_run
+from harness.experiment.phases import Phases
+from harness.experiment.steady import GATE_ALLOWANCE_S, steady_problems
 from harness.play.channel import Say
 from harness.play.kill_watch import KillWatch
 from harness.play.menu import order
 from harness.receipt import doubts_about
-from harness.row import Load, Row
+from harness.rows.plan import Plan
+from harness.rows.row import Load, Row
 from harness.run_record import RunRecord, ScenarioRecord, new_run_directory
-from harness.steady import GATE_ALLOWANCE_S, steady_problems
 from harness.times import Recovery
 from harness.verdict import Verdict, exit_code_of, judge
 
@@ -38,7 +39,7 @@ PLAY: Final = "PLAY"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What `lab up` was asked for. `pace_s` is a phone's pause before each request; `samples` is per phone."""
+    """What `lab up` was asked for. `pace_s` is a phone's pause after each call; `samples` is per phone."""
 
     driver: str
     phones: int
@@ -50,6 +51,11 @@ class Order:
         """The round as a row: nothing declared, so that only the invariants of every scenario hold."""
         load = Load(phones=self.phones, samples=self.phones * self.samples)
         return Row(id=PLAY, title="a stack to play with", load=load, recovery=Recovery.STORE_AWAY)
+
+    def replay(self, *, driver: str) -> str:
+        """The command that brings the same phones to a stack of this driver."""
+        words = ("--driver", driver, "--phones", self.phones, "--samples", self.samples, "--pace", self.pace_s)
+        return shlex.join(("lab", "up", *map(str, words), "--seed", str(self.seed)))
 
 
 @dataclass(slots=True)
@@ -124,8 +130,9 @@ class Round:
     def heal(self) -> dict[str, Any]:
         """Undo everything that was injected, or killed by hand. Raises: HealFailed."""
         self.see_kills()
+        harmed = [each.label() for each in reversed(self._x.harm.injected()) if each.healed_at is None]
         self._x.heal_all()
-        return {"healed": [each.label() for each in self._x.harm.injected()]}
+        return {"healed": harmed}
 
     def see_kills(self) -> None:
         """Notice what a person has killed past the lab; `heal` and `verify` undo it."""
@@ -201,7 +208,7 @@ class Round:
             anomalies=anomalies,
             doubts=doubts,
             recovery_s=self._x.recovery_s,
-            replay=f"lab up --driver {self.stack.driver} --phones {self.order.phones} --seed {self.order.seed}",
+            replay=self.order.replay(driver=self.stack.driver),
             times=self.plan.times().as_json(),
             directory=self.plan.slug(),
         )

@@ -9,7 +9,7 @@ import psycopg
 import redis
 
 from harness.drivers.protocol import STORES, Stack
-from harness.health import import_problems
+from harness.experiment.health import import_problems
 
 TIMEOUT_S = 3
 QUEUES = ("default", "high")

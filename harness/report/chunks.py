@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
+from harness.evidence.rows_file import ROWS_FILE
 from harness.report.accused import ChunkKey
 from harness.report.jsonl import read_lines
 from harness.report.logs import LogLine
-from harness.report.record import FaultRecord, ScenarioRecord
-from harness.rows_file import ROWS_FILE
+from harness.report.record import FaultRecord, ScenarioRecord, stamp_of_ms
 
 PREFIX = "HKQuantityTypeIdentifier", "HKCategoryTypeIdentifier"
 _COUNTED = ("imported_count", "duplicate_count", "rejected_count")
@@ -50,9 +50,7 @@ class Chunk:
     @property
     def is_harmed(self) -> bool:
         """Left undone, or DONE although its counters do not explain all of its samples."""
-        sums = self.accounted
-        status = self.row.get("status")
-        return status == "PENDING" or (status == "DONE" and sums is not None and sums[0] != sums[1])
+        return self.row.get("status") == "PENDING" or is_short(self.row)
 
 
 def accounted(row: Mapping[str, Any]) -> tuple[int, int] | None:
@@ -60,6 +58,12 @@ def accounted(row: Mapping[str, Any]) -> tuple[int, int] | None:
     counts = [row.get(name) for name in (*_COUNTED, "sample_count")]
     whole = [count for count in counts if isinstance(count, int)]
     return (sum(whole[:3]), whole[3]) if len(whole) == len(counts) else None
+
+
+def is_short(row: Mapping[str, Any]) -> bool:
+    """Whether a chunk's row is DONE although its counters do not explain all of its samples."""
+    sums = accounted(row)
+    return row.get("status") == "DONE" and sums is not None and sums[0] != sums[1]
 
 
 def chunks(scenario: ScenarioRecord, lines: Iterable[LogLine]) -> dict[ChunkKey, Chunk]:
@@ -145,8 +149,8 @@ def _facts(chunk: Chunk, key: ChunkKey, scenario: ScenarioRecord) -> Iterator[tu
 
 def _in_time(chunk: Chunk, scenario: ScenarioRecord) -> Iterator[tuple[str, str]]:
     """Where it was when the faults came and went."""
-    finished = _at(chunk.row.get("finished_ms"))
-    created = _at(chunk.row.get("created_ms"))
+    finished = stamp_of_ms(chunk.row.get("finished_ms"))
+    created = stamp_of_ms(chunk.row.get("created_ms"))
     for fault in scenario.faults:
         if fault.injected_at is None:
             continue
@@ -165,7 +169,3 @@ def _in_time(chunk: Chunk, scenario: ScenarioRecord) -> Iterator[tuple[str, str]
 
 def _until(at: datetime, fault: FaultRecord) -> str:
     return "after" if fault.healed_at is not None and at > fault.healed_at else "during"
-
-
-def _at(ms: object) -> datetime | None:
-    return datetime.fromtimestamp(ms / 1000, UTC) if isinstance(ms, int) else None

@@ -6,7 +6,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from harness.live import VERDICT_STYLES
+from harness.report.live import VERDICT_STYLES
 from harness.report.record import RunRecord, ScenarioRecord
 
 

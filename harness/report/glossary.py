@@ -12,7 +12,8 @@ from harness.anomaly import Kind
 MEANINGS = MappingProxyType(
     {
         Kind.LOST: "a phone was told that its sample is kept; at the end it is in no table and no message brings it",
-        Kind.LATE: "a phone was told that its sample is kept; at the deadline only a message carries it",
+        Kind.LATE: "what must be there in time is not: at the deadline only a message carries a sample that a phone "
+        "was told is kept; or a reminder, tick, claim, chunk or figure of a load run is past its bound",
         Kind.DUPLICATED: "one sample, tick or reminder has more than one effect",
         Kind.PHANTOM: "a phone was told that nothing was kept, and yet it is stored",
         Kind.UNEXPECTED: "a record is stored that no phone ever sent",
@@ -26,7 +27,7 @@ MEANINGS = MappingProxyType(
         Kind.WRONG_ANSWER: "the API answered what its contract does not allow",
         Kind.MISSED_EFFECT: "a due job or reminder never happened and nobody reported it",
         Kind.SILENT: "something failed and no log, metric or health check said so",
-        Kind.FALSE_ALARM: "a health check or a log complained while nothing was wrong",
+        Kind.FALSE_ALARM: "a health check, an alarm or a log complained of what was not wrong",
         Kind.FALSE_METRIC: "a metric of the app disagrees with a witness outside it",
         Kind.LEAKED: "a log line holds a health value, a reminder's text, a code or a secret",
         Kind.CRASHED: "a service ended without being told to",
@@ -61,7 +62,7 @@ WORDS = MappingProxyType(
         "chunk": "a numbered part of a batch, uploaded in one request, imported in one transaction by one worker",
         "position": "a sample's place in its chunk, from 0",
         "raw form": "the samples of a chunk as the phone sent them; kept in Postgres until the chunk is DONE",
-        "claim": "a worker's mark on a chunk's row that no other may execute it; free again when its holder has died",
+        "claim": "a worker's mark on the row of a chunk or delivery: nobody else may run it; free when its holder dies",
         "takeover": "a claim whose holder is gone is taken from it, so that another worker can execute the chunk again",
         "anchor": "the point up to which a device may forget its data of one type, since all before it is imported",
         "sweep": "the periodic look for work that does not move, which publishes its messages again",
@@ -70,7 +71,7 @@ WORDS = MappingProxyType(
         "hold": "the phase in which the fault is left as it is, until it is healed",
         "quiesce": "the phase after the heal in which the lab waits until nothing is in flight any more",
         "receipt": "one source outside the app, read before and after the fault; the two readings differ",
-        "acknowledged": "samples of uploads that a phone was told are kept",
+        "acknowledged": "what a phone was told is kept: samples of an upload, a reminder",
         "present": "acknowledged or attempted samples that are a record in Postgres at the end",
         "recovered": "samples of requests that got no answer, yet are stored: allowed",
         "phantom": "stored, although the phone was told for sure that it was not",
@@ -113,7 +114,7 @@ TIMES = MappingProxyType(
 
 _LINKED = (
     *("sample", "batch", "chunk", "position", "raw form", "claim", "takeover", "anchor", "sweep", "quiesce", "driver"),
-    *("receipt", "acknowledged", "recovered", "phantom", "unexpected", "given up", "unacked", "planted"),
+    *("receipt", "acknowledged", "phantom", "unexpected", "given up", "unacked", "planted"),
 )
 """Words that are linked wherever they stand; the others only where they stand alone."""
 _TERM = re.compile(r"\b(" + "|".join(_LINKED) + r")(?:s|es)?\b")
@@ -165,14 +166,17 @@ FAMILIES = MappingProxyType(
         "D": "Deploys",
         "E": "Effects",
         "A": "The API, its phones",
-        "L": "Load",
+        "L": "Retention",
         "M": "Monitoring",
         "X": "Mixed",
+        "CONTROL": "Control",
+        "LOAD": "Load runs",
+        "PLAY": "Played by hand",
     }
 )
 
 
 def family(identity: str) -> str:
-    """The hazard family of a scenario's id: `W6` is `Workers die`; what has no number is `Control`."""
+    """The family of a scenario's id: `W6` is `Workers die`. What has no number is a family of its own."""
     letter = identity.rstrip("0123456789")
-    return FAMILIES.get(letter, "Control" if letter == identity else letter)
+    return FAMILIES.get(letter, letter)

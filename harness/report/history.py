@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from harness.report.record import AnomalyRecord, ScenarioRecord, stamp
 from harness.report.rows import row_events
 
 MAX_EVENTS = 160
+MADE_OLD = timedelta(hours=1)
+"""A row that is older than the first trace by more was made old by the scenario."""
 PER_SCENARIO = 3
 
 
@@ -105,7 +107,15 @@ def _history(
     events = [event for op in ops for event in _attempts(op)]
     events += [_said(line, batch=batch) for line in logs]
     rows = row_events(scenario.directory, batch=batch, index=subject.index)
-    events += [Event(row.at, "", "row", "postgres row", row.text, row.is_bad) for row in rows if row.at is not None]
+    begun = min((event.at for event in events), default=None)
+    ends = []
+    for row in rows:
+        if row.at is None:
+            ends.append(row)
+        elif begun is not None and row.at < begun - MADE_OLD:
+            ends.append(replace(row, text=f"{row.text}; dated {row.at:%Y-%m-%d}: the scenario made it old"))
+        else:
+            events.append(Event(row.at, "", "row", "postgres row", row.text, row.is_bad))
     if not events:
         return None
     events += _faults(scenario)
@@ -114,10 +124,10 @@ def _history(
     start = ordered[0].at
     timed = tuple(replace(event, when=f"+{(event.at - start).total_seconds():.3f} s") for event in shown)
     last = ordered[-1].at
-    ends = [Event(last, "at the end", "row", "last look", row.text, row.is_bad) for row in rows if row.at is None]
-    ends.append(Event(last, "at the end", "verdict", "the lab", f"{anomaly.kind}: {anomaly.summary}"))
+    looked = [Event(last, "at the end", "row", "last look", row.text, row.is_bad) for row in ends]
+    verdict = Event(last, "at the end", "verdict", "the lab", f"{anomaly.kind}: {anomaly.summary}")
     intro = _intro(subject, batch, start, len(ordered), len(shown))
-    return History(subject=subject.name, intro=intro, events=(*timed, *ends))
+    return History(subject=subject.name, intro=intro, events=(*timed, *looked, verdict))
 
 
 def _shorten(events: Sequence[Event]) -> list[Event]:

@@ -6,77 +6,26 @@ are unpacked by the page when a chart comes into view, so that a run of a hundre
 
 from __future__ import annotations
 
-import base64
-import gzip
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+import shlex
+from collections.abc import Sequence
 from importlib.resources import files
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import orjson
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from harness.anomaly import gravity
-from harness.report import glossary, history, logs, story, timeline
-from harness.report.accused import accused
-from harness.report.common import Common, common
-from harness.report.excerpt import Excerpt, excerpt
-from harness.report.kinds import KindView, kinds
-from harness.report.logs import LogLine
+from harness.report import glossary, story
 from harness.report.record import PATCH_FILE, VERDICTS, RunRecord, ScenarioRecord, read
+from harness.report.views import Table, bounds, pack, view
 
 SHOWN_SCENARIOS = 3
 """Of so many scenarios the anomalies stand at the top of the page."""
 FEW_SCENARIOS = 6
 """So many need no overview beside their table."""
-MAX_IDS = 8
 REPORT_FILE = "report.html"
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A small table of names and values."""
-
-    title: str
-    rows: tuple[tuple[str, str], ...]
-    is_numeric: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class FaultView:
-    """One row of the table of faults; times as the reader wants them."""
-
-    name: str
-    target: str
-    injected: str
-    bitten: str
-    healed: str
-    source: str
-    before: str
-    after: str
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """One scenario as the template draws it; `packed` is base64 of gzipped JSON, empty when there is nothing."""
-
-    scenario: ScenarioRecord
-    is_open: bool
-    common: Common | None
-    kinds: tuple[KindView, ...]
-    story: tuple[str, ...]
-    faults: tuple[FaultView, ...]
-    histories: tuple[history.History, ...]
-    tables: tuple[Table, ...]
-    has_timeline: bool
-    has_logs: bool
-    log_hint: str
-    ids: tuple[str, ...]
-    chart_label: str
-    packed: str
 
 
 def write_page(run_directory: Path) -> Path:
@@ -93,14 +42,15 @@ def write_page(run_directory: Path) -> Path:
 def render(run: RunRecord, *, siblings: Sequence[str] = ()) -> str:
     """The page. `siblings` are files beside it that it may link to."""
     opened = _first_to_open(run)
-    views = [_view(scenario, is_open=scenario is opened, times=run.times) for scenario in run.scenarios]
+    views = [view(scenario, is_open=scenario is opened, times=run.times) for scenario in run.scenarios]
+    surprises_first = sorted(views, key=attrgetter("scenario.is_as_expected"))
     page = _environment().get_template("report.html.j2")
     return page.render(
         run=run,
         kind="planted defects" if run.is_planted else "scenarios",
         headline=story.headline(run),
         anomalies=_anomalies(run),
-        shown=[view for view in views if view.kinds][:SHOWN_SCENARIOS],
+        shown=[each for each in surprises_first if each.kinds][:SHOWN_SCENARIOS],
         is_few=len(run.scenarios) <= FEW_SCENARIOS,
         command_line=_command(run),
         changed=glossary.WORDS["changed"],
@@ -108,13 +58,13 @@ def render(run: RunRecord, *, siblings: Sequence[str] = ()) -> str:
         verdicts=[verdict for verdict in VERDICTS if run.count(verdict)],
         views=views,
         environment=_tables_of_run(run),
-        bounds=Table("Times of the stack", _bounds(run.times)),
+        bounds=Table("Times of the stack", bounds(run.times)),
         files=siblings,
         glossary=tuple(glossary.WORDS.items()),
         address=glossary.address,
         style=Markup(_template_text("report.css")),
         script=Markup(_template_text("report.js")),
-        library=_library() if any(view.has_timeline for view in views) else "",
+        library=_library() if any(each.has_timeline for each in views) else "",
     )
 
 
@@ -139,11 +89,6 @@ def _library() -> str:
     return pack((files("plotly") / "package_data" / "plotly.min.js").read_bytes())
 
 
-def pack(content: bytes) -> str:
-    """Base64 of gzip; the same content gives the same text."""
-    return base64.b64encode(gzip.compress(content, compresslevel=6, mtime=0)).decode()
-
-
 def _first_to_open(run: RunRecord) -> ScenarioRecord | None:
     """The scenario that a reader wants to see first: one that is not as expected, else the first INVALID, else any."""
     order = [
@@ -152,122 +97,6 @@ def _first_to_open(run: RunRecord) -> ScenarioRecord | None:
         *run.scenarios,
     ]
     return order[0] if order else None
-
-
-def _view(scenario: ScenarioRecord, *, is_open: bool, times: Mapping[str, str]) -> View:
-    blamed = accused(scenario)
-    lines = tuple(logs.read_logs(scenario.directory))
-    columns = timeline.build(scenario, blamed, lines)
-    kept = excerpt(scenario, blamed, lines)
-    content: dict[str, Any] = {}
-    if columns:
-        content["timeline"] = columns
-    if kept.kept:
-        content["logs"] = {"lines": _log_lines(scenario, kept), "total": kept.total}
-    return View(
-        scenario=scenario,
-        is_open=is_open,
-        common=common(scenario, blamed, lines) if scenario.verdict == "INVALID" else None,
-        kinds=kinds(scenario, blamed),
-        story=story.story(scenario),
-        faults=tuple(_fault_view(scenario)),
-        histories=history.histories(scenario, lines),
-        tables=_tables(scenario, times),
-        has_timeline=bool(columns),
-        has_logs=bool(kept.kept),
-        log_hint=_log_hint(kept, bool(blamed.named)),
-        ids=tuple(dict.fromkeys(one.batch for one in blamed.named if one.batch))[:MAX_IDS],
-        chart_label=_chart_label(scenario),
-        packed=pack(orjson.dumps(content)) if content else "",
-    )
-
-
-def _log_hint(kept: Excerpt, is_blaming: bool) -> str:
-    text = f"{len(kept.kept):,} of the {kept.total:,} lines that all replicas wrote are in this page"
-    text += ": those around the faults, warnings and errors first" if kept.total > len(kept.kept) else ""
-    if is_blaming:
-        text += "; those that name a harmed chunk or sample are here from its whole life, and in bold"
-    return text + "."
-
-
-def _log_lines(scenario: ScenarioRecord, kept: Excerpt) -> list[list[Any]]:
-    """[when, replica, level, text, kind, number, whether shown unasked]; faults stand between the lines as marks."""
-    lines = [
-        (
-            one.at,
-            [
-                *(f"{one.at:%H:%M:%S.%f}"[:-3], one.line.replica, one.line.level, _said(one.line)),
-                " ".join(word for word, is_so in (("loud", one.line.is_loud), ("named", one.is_accused)) if is_so),
-                *(one.number, int(one.is_shown)),
-            ],
-        )
-        for one in kept.kept
-    ]
-    marks: list[tuple[datetime, list[Any]]] = [
-        (at, [f"{at:%H:%M:%S.%f}"[:-3], fault.target, "", f"— {fault.name} {word} —", "mark", None, 1])
-        for fault in scenario.faults
-        for at, word in ((fault.injected_at, "injected"), (fault.bitten_at, "bit"), (fault.healed_at, "healed"))
-        if at is not None
-    ]
-    return [line for _, line in sorted(lines + marks, key=lambda item: item[0])]
-
-
-def _said(line: LogLine) -> str:
-    return f"{line.event}: {line.text}" if line.event not in ("", "log") and line.event not in line.text else line.text
-
-
-def _fault_view(scenario: ScenarioRecord) -> list[FaultView]:
-    return [
-        FaultView(
-            name=fault.name,
-            target=fault.target,
-            injected=f"{fault.injected_at:%H:%M:%S.%f}"[:-3] if fault.injected_at else "never",
-            bitten=_after(fault.injected_at, fault.bitten_at),
-            healed=_after(fault.injected_at, fault.healed_at),
-            source=fault.source or "no receipt",
-            before=fault.before,
-            after=fault.after,
-        )
-        for fault in scenario.faults
-    ]
-
-
-def _after(start: datetime | None, at: datetime | None) -> str:
-    return f"+{(at - start).total_seconds():.2f} s" if start is not None and at is not None else "never seen"
-
-
-def _chart_label(scenario: ScenarioRecord) -> str:
-    faults = ", ".join(f"{fault.name} on {fault.target}" for fault in scenario.faults) or "no fault"
-    return (
-        f"Timeline of {scenario.label}: states of the services, queue depth and unacked messages, chunks by state, "
-        f"samples per second, request latency and connections over one time axis; shaded: {faults}; marked: claims "
-        "taken over, chunks executed again, chunks with lost samples. "
-        "The same in words is in the list below it."
-    )
-
-
-def _tables(scenario: ScenarioRecord, times: Mapping[str, str]) -> tuple[Table, ...]:
-    own = {name: text for name, text in scenario.times.items() if times.get(name) != text}
-    tables = (
-        Table("Samples", tuple((name, f"{count:,}") for name, count in scenario.counts.items()), is_numeric=True),
-        Table("Witnesses", tuple(scenario.witnesses.items())),
-        Table("Recovery", _seconds(scenario.recovery_s), is_numeric=True),
-        Table("Phases", _seconds(scenario.phases_s), is_numeric=True),
-        Table("Times of its own", _bounds(own)),
-    )
-    return tuple(table for table in tables if table.rows)
-
-
-def _seconds(values: Mapping[str, float]) -> tuple[tuple[str, str], ...]:
-    return tuple((name, f"{value:.2f} s") for name, value in values.items())
-
-
-def _bounds(times: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """The stack's times with their unit and what they bound."""
-    return tuple(
-        (name, f"{text} s" + (f" — {glossary.TIMES[name]}" if name in glossary.TIMES else ""))
-        for name, text in times.items()
-    )
 
 
 def _tables_of_run(run: RunRecord) -> tuple[Table, ...]:
@@ -283,7 +112,7 @@ def _tables_of_run(run: RunRecord) -> tuple[Table, ...]:
 def _command(run: RunRecord) -> str:
     """The command of the whole run; empty when it played one scenario, which tells its own."""
     others = [scenario for scenario in run.scenarios if scenario.id != "CONTROL"]
-    return " ".join(run.argv) if len(others) != 1 or not others[0].replay else ""
+    return shlex.join(("lab", *run.argv[1:])) if len(others) != 1 or not others[0].replay else ""
 
 
 def _anomalies(run: RunRecord) -> dict[str, str]:
@@ -294,7 +123,7 @@ def _anomalies(run: RunRecord) -> dict[str, str]:
     names = sorted({group.kind for group in groups}, key=gravity)
     total = sum(group.count for group in groups)
     by_kind = ", ".join(f"{sum(group.count for group in groups if group.kind == name):,} {name}" for name in names)
-    harmed = [scenario.label for scenario in run.scenarios if scenario.anomalies]
+    harmed = [one.label for one in sorted(run.scenarios, key=attrgetter("is_as_expected")) if one.anomalies]
     intro = f"In all: {by_kind}."
     if len(harmed) > SHOWN_SCENARIOS:
         intro += f" Those of {', '.join(harmed[:SHOWN_SCENARIOS])} are here, those of {len(harmed) - SHOWN_SCENARIOS}"
@@ -313,4 +142,5 @@ def _families(run: RunRecord) -> list[dict[str, Any]]:
 
 
 def _siblings(run_directory: Path) -> list[str]:
-    return [name for name in ("run.json", "junit.xml", "summary.md", PATCH_FILE) if (run_directory / name).is_file()]
+    names = ("run.json", "junit.xml", "summary.md", PATCH_FILE, "load.json", "locust/locust.html")
+    return [name for name in names if (run_directory / name).is_file()]

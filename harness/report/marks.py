@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from harness.evidence.rows_file import ROWS_FILE
 from harness.report.accused import Accused, ChunkKey
 from harness.report.jsonl import read_lines
 from harness.report.logs import LogLine
 from harness.report.record import ScenarioRecord
 from harness.report.states import since
-from harness.rows_file import ROWS_FILE
 
 MAX_MARKS = 200
 _EXECUTION = re.compile(r"\bexecution (\d+)")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Final
 
 from harness.errors import LabError
+from harness.lab_home import PROJECT
 from harness.report.record import RunRecord, ScenarioRecord, read
 
-ROOT: Final = Path(__file__).resolve().parent.parent.parent
-SAMPLE: Final = ROOT / "reports" / "sample"
+SAMPLE: Final = PROJECT / "reports" / "sample"
 BEGIN: Final = "<!-- sample: written by `python -m harness.report.readme` from reports/sample/run.json -->"
 END: Final = "<!-- /sample -->"
 
@@ -50,9 +49,9 @@ def _row(scenario: ScenarioRecord) -> str:
 
 def main() -> None:
     """Rewrite README.md in place."""
-    readme = ROOT / "README.md"
+    readme = PROJECT / "README.md"
     readme.write_text(with_sample(readme.read_text(encoding="utf-8"), read(SAMPLE)), encoding="utf-8")
-    sys.stdout.write(f"{readme}: table of {SAMPLE.relative_to(ROOT)}\n")
+    sys.stdout.write(f"{readme}: table of {SAMPLE.relative_to(PROJECT)}\n")
 
 
 if __name__ == "__main__":

@@ -96,9 +96,11 @@ class ScenarioRecord:
 
     @property
     def is_as_expected(self) -> bool:
-        """Whether the verdict is the one declared: VALID, or INVALID by the declared kind of anomaly."""
+        """Whether the verdict is the one declared: VALID, or INVALID by the declared kind. One that was skipped is."""
+        if self.verdict == "SKIPPED":
+            return True
         if self.expected == "VALID":
-            return self.verdict in ("VALID", "SKIPPED")
+            return self.verdict == "VALID"
         return self.verdict == "INVALID" and any(group.kind == self.expected for group in self.anomalies)
 
     @property
@@ -114,6 +116,7 @@ class RunRecord:
     `patch_text` is the patch as it was applied, empty when no copy of it is left.
     """
 
+    directory: Path
     name: str
     verdict: str
     driver: str
@@ -156,6 +159,7 @@ def read(run_directory: Path) -> RunRecord:
     patch = raw.get("patch") or {}
     caught = patch.get("caught_by") or {}
     return RunRecord(
+        directory=run_directory,
         name=run_directory.resolve().name,
         verdict=str(raw.get("verdict", "INCONCLUSIVE")),
         driver=str(raw.get("driver", "")),
@@ -249,6 +253,11 @@ def stamp(raw: object) -> datetime | None:
     except ValueError:
         return None
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def stamp_of_ms(ms: object) -> datetime | None:
+    """Milliseconds since the epoch as an aware UTC stamp; None for anything else."""
+    return datetime.fromtimestamp(ms / 1000, UTC) if isinstance(ms, int) else None
 
 
 def text_of(value: object) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harness.report.chunks import accounted
+from harness.evidence.rows_file import ROWS_FILE
+from harness.report.chunks import accounted, is_short
 from harness.report.jsonl import read_lines
-from harness.rows_file import ROWS_FILE
+from harness.report.record import stamp_of_ms
 
 _CARRIES = (
     "it carries ids only, no samples, and so rescues none: a delivery that nobody confirmed, as a killed worker leaves "
@@ -47,7 +48,7 @@ def _is_open(rows: list[dict[str, Any]]) -> bool:
 
 
 def _told_by(row: Mapping[str, Any]) -> Iterator[RowEvent]:
-    created, finished = _at(row.get("created_ms")), _at(row.get("finished_ms"))
+    created, finished = stamp_of_ms(row.get("created_ms")), stamp_of_ms(row.get("finished_ms"))
     match row.get("row"):
         case "batch":
             if created:
@@ -64,7 +65,7 @@ def _told_by(row: Mapping[str, Any]) -> Iterator[RowEvent]:
             if created:
                 yield RowEvent(created, f"chunk committed with its {row.get('sample_count')} raw samples")
             if finished:
-                is_bad = row.get("status") == "FAILED" or _is_short(row)
+                is_bad = row.get("status") == "FAILED" or is_short(row)
                 yield RowEvent(finished, f"chunk {row.get('status')}: {_results(row)}", is_bad)
             yield RowEvent(None, _state_of(row), is_bad=row.get("status") != "DONE")
         case "message":
@@ -88,12 +89,3 @@ def _results(row: Mapping[str, Any]) -> str:
     sums = accounted(row) if row.get("status") == "DONE" else None
     total = f" = {sums[0]} of {sums[1]}" if sums else ""
     return f"{imported} imported, {doubled} duplicates, {rejected} rejected{total}"
-
-
-def _is_short(row: Mapping[str, Any]) -> bool:
-    sums = accounted(row)
-    return row.get("status") == "DONE" and sums is not None and sums[0] != sums[1]
-
-
-def _at(ms: object) -> datetime | None:
-    return datetime.fromtimestamp(ms / 1000, UTC) if isinstance(ms, int) else None

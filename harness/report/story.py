@@ -31,7 +31,7 @@ def headline(run: RunRecord) -> Headline:
     total = len(run.scenarios)
     title = _planted_title(run) if run.is_planted else _title(run)
     acknowledged = sum(scenario.counts.get("acknowledged", 0) for scenario in run.scenarios)
-    lost = sum(group.count for scenario in run.scenarios for group in scenario.anomalies if group.kind == "lost")
+    lost = sum(scenario.counts.get("lost", 0) for scenario in run.scenarios)
     figures = [
         Figure("Scenarios", str(total)),
         *(
@@ -63,12 +63,14 @@ def _title(run: RunRecord) -> str:
 
 
 def _planted_title(run: RunRecord) -> str:
-    planted = [scenario for scenario in run.scenarios if scenario.planted]
-    missed = [scenario for scenario in planted if not scenario.is_as_expected]
+    planted = [scenario for scenario in run.scenarios if scenario.planted and scenario.verdict != "SKIPPED"]
+    missed = _missed(run)
+    skipped = run.count("SKIPPED")
+    besides = f"; skipped: {skipped}" if skipped else ""
     if missed:
-        return f"{len(missed)} of {len(planted)} runs of planted defects did not end as declared: {missed[0].label}"
+        return f"{len(missed)} of {len(planted)} runs of planted defects did not end as declared{besides}"
     ended = "the run" if len(planted) == 1 else f"all {len(planted)} runs"
-    return f"{ended} of planted defects ended as declared"
+    return f"{ended} of planted defects ended as declared{besides}"
 
 
 def _sentences(run: RunRecord) -> list[str]:
@@ -87,7 +89,17 @@ def _sentences(run: RunRecord) -> list[str]:
             "A planted defect is run twice: with its fault it must turn the scenario INVALID for the declared reason, "
             "without the fault it must be VALID, unless it is declared wrong by itself."
         )
+        found += [f"Not as declared: {one.label}. Expected {one.expected}. {_ending(one)}" for one in _missed(run)]
     return found
+
+
+def _missed(run: RunRecord) -> list[ScenarioRecord]:
+    return [scenario for scenario in run.scenarios if scenario.planted and not scenario.is_as_expected]
+
+
+def _ending(scenario: ScenarioRecord) -> str:
+    named = [f"{group.kind}: {group.first[0].summary}" for group in scenario.anomalies if group.first]
+    return f"Ended {scenario.verdict}" + (f", {named[0]}" if named else "")
 
 
 def story(scenario: ScenarioRecord) -> tuple[str, ...]:
@@ -98,16 +110,27 @@ def story(scenario: ScenarioRecord) -> tuple[str, ...]:
         how = "with its fault" if scenario.faulted else "without its fault"
         told.append(
             f"The planted defect {scenario.planted} was run {how}; nets taken away so that nothing hides it: {nets}. "
-            f"Expected: {scenario.expected}. " + ("It ended as declared." if scenario.is_as_expected else "It did not.")
+            f"Expected: {scenario.expected}. " + _how_it_ended(scenario)
         )
     told += [_fault_sentence(fault, start=_start(scenario)) for fault in scenario.faults]
     told.append(_count_sentence(scenario))
     told += [f"{spoken(one.kind)}: {one.summary}" for one in _firsts(scenario)[:3]]
     told += [f"In doubt: {doubt}" for doubt in scenario.doubts]
     if scenario.recovery_s:
-        slowest = max(scenario.recovery_s.items(), key=lambda item: item[1])
-        told.append(f"Recovery took {slowest[1]:.1f} s ({slowest[0]}).")
+        name, slowest_s = max(scenario.recovery_s.items(), key=lambda item: item[1])
+        is_back = all(group.kind != "not_recovered" for group in scenario.anomalies)
+        told.append(
+            f"Recovery took {slowest_s:.1f} s ({name})."
+            if is_back
+            else f"It had not recovered when the lab gave up, after {slowest_s:.1f} s ({name})."
+        )
     return tuple(sentence for sentence in told if sentence)
+
+
+def _how_it_ended(scenario: ScenarioRecord) -> str:
+    if scenario.verdict == "SKIPPED":
+        return "It was skipped."
+    return "It ended as declared." if scenario.is_as_expected else f"It did not: it ended {scenario.verdict}."
 
 
 def _firsts(scenario: ScenarioRecord) -> list[AnomalyRecord]:

@@ -34,10 +34,16 @@ class Reading:
 
 
 def build(scenario: ScenarioRecord, blamed: Accused, lines: Iterable[LogLine]) -> dict[str, Any]:
-    """The columns, ready to be packed as JSON; empty when the scenario left no readings."""
+    """The columns, ready to be packed as JSON; empty when the scenario left neither readings nor requests.
+
+    Where nobody watched the stack (a load run elsewhere) the axis begins with the first request, and what requests
+    took is all there is.
+    """
     readings = _readings(read_lines(scenario.directory / "watch.jsonl"))
+    ledger = scenario.directory / "ledger.jsonl"
     stamps = [fault.injected_at for fault in scenario.faults if fault.injected_at is not None]
     start = min([reading.at for reading in readings[:1]] + stamps, default=None)
+    start = start if start is not None else _first_request(read_lines(ledger))
     if start is None:
         return {}
     thinned = _thin(readings)
@@ -55,7 +61,7 @@ def build(scenario: ScenarioRecord, blamed: Accused, lines: Iterable[LogLine]) -
         "health": _health(thinned),
         "states": with_faults(told, scenario.faults, start),
         "marks": marks(scenario, start, blamed=blamed, lines=lines),
-        "latency": _latency(read_lines(scenario.directory / "ledger.jsonl"), start),
+        "latency": _latency(read_lines(ledger), start),
         "faults": [
             {
                 "name": fault.name,
@@ -67,6 +73,11 @@ def build(scenario: ScenarioRecord, blamed: Accused, lines: Iterable[LogLine]) -
             for fault in scenario.faults
         ],
     }
+
+
+def _first_request(ops: Iterable[Mapping[str, Any]]) -> datetime | None:
+    begun = (stamp(attempt.get("at")) for op in ops for attempt in op.get("attempts") or ())
+    return min((at for at in begun if at is not None), default=None)
 
 
 def _readings(lines: Iterable[Mapping[str, Any]]) -> list[Reading]:

@@ -1,6 +1,6 @@
 """An upload is acknowledged although Postgres refused it."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="acknowledged_unsaved",

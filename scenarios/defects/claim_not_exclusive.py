@@ -1,6 +1,6 @@
 """W14: the claim of a chunk does not ask whether it is claimed."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="claim_not_exclusive",

@@ -1,6 +1,6 @@
 """A legacy variable of one service is read by all."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="compass_everywhere",

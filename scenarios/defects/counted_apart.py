@@ -1,6 +1,6 @@
 """A batch's counters are changed in a transaction of their own."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="counted_apart",

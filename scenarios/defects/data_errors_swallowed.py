@@ -1,6 +1,6 @@
 """Whatever an import raises is swallowed, and the chunk is DONE."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="data_errors_swallowed",

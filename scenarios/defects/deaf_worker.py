@@ -1,6 +1,6 @@
 """A worker that never consumes again once it has lost the broker."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="deaf_worker",

@@ -1,6 +1,6 @@
 """State and data are committed apart: a chunk counts as done before its records are there."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="done_before_written",

@@ -1,6 +1,6 @@
 """Early ack and no sweeper: a message is gone as soon as a child has it."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="early_ack",

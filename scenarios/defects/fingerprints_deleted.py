@@ -1,6 +1,6 @@
 """Retention removes fingerprints with their records, and closes no day."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="fingerprints_deleted",

@@ -1,6 +1,6 @@
 """A socket timeout below the latency, and no sweeper."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="impatient_no_sweeper",

@@ -1,6 +1,6 @@
 """The lease is asked for once: a beat that has led goes on leading."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="lease_asked_once",

@@ -1,6 +1,6 @@
 """REDIS_URL falls back to localhost."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="localhost_redis",

@@ -1,6 +1,6 @@
 """An upload that was left unfinished stays PENDING for ever."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="never_abandoned",

@@ -1,6 +1,6 @@
 """Nobody who waits for Postgres has a bound of his own."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="no_database_timeouts",

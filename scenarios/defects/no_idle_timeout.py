@@ -1,6 +1,6 @@
 """W10: Postgres waits for ever for a client that went silent inside a transaction."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="no_idle_timeout",

@@ -1,6 +1,6 @@
 """Nobody looks whether work moves."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="no_import_checks",

@@ -1,6 +1,6 @@
 """reject_on_worker_lost off and no sweeper: the message of a lost child is acked as failed."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="no_requeue",

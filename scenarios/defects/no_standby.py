@@ -1,6 +1,6 @@
 """One beat and nobody to take over."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="no_standby",

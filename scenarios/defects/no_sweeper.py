@@ -1,6 +1,6 @@
 """No sweeper: what a lost message was about is never dispatched again."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="no_sweeper",

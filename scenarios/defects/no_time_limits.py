@@ -1,6 +1,6 @@
 """W12: no time limits, and no end of transactions whose client says nothing more."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="no_time_limits",

@@ -1,6 +1,6 @@
 """No timeout on anything that talks to Redis."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="no_timeouts",

@@ -1,6 +1,6 @@
 """No timeout on anything that talks to Redis, and no sweeper."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="no_timeouts_no_sweeper",

@@ -1,6 +1,6 @@
 """A required variable has got a default."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="optional_app_env",

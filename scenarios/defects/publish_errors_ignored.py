@@ -1,6 +1,6 @@
 """A message that the broker refused counts as sent, and nothing sweeps."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="publish_errors_ignored",

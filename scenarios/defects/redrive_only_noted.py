@@ -1,6 +1,6 @@
 """A re-drive says that it put the chunk back, and resets nothing."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="redrive_only_noted",

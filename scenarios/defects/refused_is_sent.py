@@ -1,6 +1,6 @@
 """A reminder that the gateway did not take counts as sent."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="refused_is_sent",

@@ -1,6 +1,6 @@
 """django-celery-beat's own scheduler."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="stock_beat",

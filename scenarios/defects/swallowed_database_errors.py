@@ -1,6 +1,6 @@
 """Database errors are swallowed: the task "succeeds", its message is gone, and nobody comes back."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="swallowed_database_errors",

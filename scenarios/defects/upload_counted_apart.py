@@ -1,6 +1,6 @@
 """An uploaded chunk is counted in its batch in a statement of its own."""
 
-from harness.defect import Defect
+from harness.rows.defect import Defect
 
 DEFECT = Defect(
     name="upload_counted_apart",

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -13,11 +14,16 @@ from tests.app.waiting import PATIENCE_S
 
 @dataclass(slots=True)
 class GatewayDouble:
-    """Requests in order of arrival; `statuses` are answered in turn, the last one for ever."""
+    """Requests in order of arrival; `statuses` are answered in turn, the last one for ever.
+
+    A redirect leads to a page that is there, unless told `elsewhere`; `pages_read` counts who went.
+    """
 
     url: str = ""
     statuses: list[int] = field(default_factory=lambda: [200])
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    pages_read: int = 0
+    elsewhere: str | None = None
     barrier: threading.Barrier | None = None
 
     def answer(self, key: str, body: dict[str, Any]) -> int:
@@ -36,8 +42,16 @@ def gateway_double() -> Iterator[GatewayDouble]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(double.answer(self.headers["Idempotency-Key"], body))
+            self._answer(double.answer(self.headers["Idempotency-Key"], body))
+
+        def do_GET(self) -> None:
+            double.pages_read += 1
+            self._answer(HTTPStatus.OK)
+
+        def _answer(self, status: int) -> None:
+            self.send_response(status)
             self.send_header("Content-Length", "0")
+            self.send_header("Location", double.elsewhere or f"{double.url}/elsewhere")
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None:

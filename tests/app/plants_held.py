@@ -10,7 +10,6 @@ import json
 import sys
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import django
@@ -20,29 +19,36 @@ OVERLAY = Path(__file__).resolve().parents[2] / "scenarios" / "defects" / "overl
 
 
 class Held:
-    """A module as a plant sees it; what the plant sets is compared with what is there, and goes no further."""
+    """A module or class as a plant sees it; what the plant sets is compared with what is there, and goes no further."""
 
-    def __init__(self, module: ModuleType, problems: list[str]) -> None:
-        vars(self).update(module=module, problems=problems)
+    def __init__(self, owner: Any, problems: list[str]) -> None:
+        vars(self).update(owner=owner, problems=problems)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.module, name)
+        found = getattr(self.owner, name)
+        return Held(found, self.problems) if inspect.isclass(found) else found
 
     def __setattr__(self, name: str, value: object) -> None:
-        if self.module.__name__ == SETTINGS:
+        if self.owner.__name__ == SETTINGS:
             return  # Django's and Celery's own settings need not be in the module.
-        where = f"{self.module.__name__}.{name}"
-        if not hasattr(self.module, name):
+        where = f"{self.owner.__name__}.{name}"
+        if not hasattr(self.owner, name):
             self.problems.append(f"{where} is not there")
-        elif inspect.isfunction(own := getattr(self.module, name)) and not takes(value, own):
+        elif inspect.isfunction(own := getattr(self.owner, name)) and not takes(value, own):
             self.problems.append(f"{where} takes {inspect.signature(own)}, its replacement does not")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.owner(*args, **kwargs)
+
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (self.owner,)
 
 
 def takes(value: object, own: Any) -> bool:
-    """Whether a call that fits the app's own function fits its replacement."""
-    needed = [each for each in inspect.signature(own).parameters.values() if each.default is each.empty]
-    places = [each for each in needed if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
-    names = {each.name: None for each in needed if each.kind is each.KEYWORD_ONLY}
+    """Whether a call that fits the app's own function, with whatever it may be given, fits its replacement."""
+    taken = inspect.signature(own).parameters.values()
+    places = [each for each in taken if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    names = {each.name: None for each in taken if each.kind is each.KEYWORD_ONLY}
     try:
         inspect.signature(value).bind(*places, **names)  # type: ignore[arg-type]  # raises for what is no function
     except TypeError:

@@ -14,10 +14,10 @@ from pathlib import Path
 import psycopg
 import redis
 
-from harness.drivers.embedded_postgres import find_install, run_tool, server_command
-from harness.drivers.embedded_redis import find_server
-from harness.drivers.lab_home import lab_home, store_home
 from harness.drivers.ports import ReservedPort
+from harness.drivers.process.embedded_postgres import find_install, run_tool, server_command
+from harness.drivers.process.embedded_redis import find_server
+from harness.lab_home import lab_home, store_home
 from tests.app.waiting import PATIENCE_S, wait_until
 
 

@@ -12,6 +12,7 @@ import redis
 from django.conf import settings
 from django.db import connection
 
+from healthkit import raw_samples
 from tests.app.phones import PROGRESS, Reply, batch_of, registered
 from tests.app.waiting import PATIENCE_S, wait_until
 
@@ -137,6 +138,7 @@ REFUSED = {
     "no JSON": ("[1", None, 0, "BAD_REQUEST"),
     "no array": ('{"a": 1}', None, 0, "BAD_REQUEST"),
     "no number": ("[NaN]", None, 0, "BAD_REQUEST"),
+    "Infinity": ("[-Infinity]", None, 0, "BAD_REQUEST"),
     "NUL": ('["\0"]', None, 0, "BAD_REQUEST"),
     "nested too deep": ("[" * 3000 + "]" * 3000, None, 0, "BAD_REQUEST"),
     "too many": (json.dumps([0] * 1001), None, 0, "TOO_LARGE"),
@@ -158,6 +160,37 @@ def test_refused_chunk_leaves_nothing(case: str) -> None:
 @pytest.mark.parametrize("chunks", [0, -1, 10_001])
 def test_refused_chunk_count(chunks: int) -> None:
     assert registered().start(chunks=chunks).code == "BAD_REQUEST"
+
+
+ANCHORS = {
+    "as long as may be": ("a" * 1_500, None),
+    "too long": ("a" * 1_501, "BAD_REQUEST"),
+    "é": ("é" * 751, "BAD_REQUEST"),
+}
+
+
+@pytest.mark.parametrize("case", list(ANCHORS))
+def test_an_anchor_is_no_longer_than_an_index_has_room_for(case: str) -> None:
+    anchor, code = ANCHORS[case]
+    assert registered().start(to=anchor).code == code
+
+
+TAKEN = {"beyond float64": "[1e400]", "half a character": '["\\ud83d"]', "many digits": f"[{'9' * 5_000}]"}
+
+
+@pytest.mark.parametrize("samples", TAKEN.values(), ids=TAKEN.keys())
+def test_json_of_which_one_sample_can_be_no_record_is_taken(samples: str) -> None:
+    phone = registered()
+    batch = batch_of(phone.start())
+    assert phone.upload(batch, 0, samples).data["uploadChunk"]["receivedCount"] == 1
+    assert rows("SELECT samples FROM healthkit_import_chunk") == [(samples,)]
+
+
+def test_json_that_is_nested_deeper_than_postgres_has_room_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raw_samples, "_parse_leniently", lambda _: [])  # newer Pythons read what is nested ever deeper
+    phone = registered()
+    batch = batch_of(phone.start())
+    assert phone.upload(batch, 0, "[" * 1_100 + "]" * 1_100).code == "BAD_REQUEST"
 
 
 @pytest.mark.parametrize("key", ["", " ", "k" * 201, "a\0b"], ids=["empty", "blank", "long", "NUL"])

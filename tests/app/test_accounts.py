@@ -1,9 +1,13 @@
 """Registration, tokens and verification codes."""
 
+import os
+
+import psycopg
 import pytest
 from django.core.cache import cache
-from django.db import connection
+from django.db import connection, transaction
 
+from accounts.registration import device_register
 from accounts.tokens import account_key_hash, device_token, token_hash
 from accounts.verification import code_request, code_verify
 from tests.app.phones import Phone, registered
@@ -14,6 +18,20 @@ pytestmark = pytest.mark.usefixtures("stores")
 def test_registration_is_idempotent() -> None:
     phone = Phone()
     assert phone.register().data == phone.register().data
+
+
+def test_registration_waits_for_no_import_of_the_user() -> None:
+    """An import holds its user's row for as long as it runs, and keys of the devices that it names."""
+    phone = registered()
+    with psycopg.connect(os.environ["DATABASE_URL"]) as other, transaction.atomic(), connection.cursor() as cursor:
+        other.execute("SELECT 1 FROM accounts_user FOR NO KEY UPDATE")
+        other.execute("SELECT 1 FROM accounts_device FOR KEY SHARE")
+        cursor.execute("SET LOCAL lock_timeout = '100ms'")
+        made = device_register(account_key=phone.account, device_key=phone.device, name="renamed", time_zone="UTC")
+    assert made.token == phone.token
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM accounts_device")
+        assert cursor.fetchall() == [("renamed",)]
 
 
 def test_token_is_stored_hashed_only() -> None:

@@ -1,4 +1,4 @@
-"""docs/configuration.md lists exactly the variables of the table, and the app reads these and no others."""
+"""docs/configuration.md lists exactly the variables of the table, with what the lab sets; the app reads no others."""
 
 import ast
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from backend.env import Variable, variables
 from backend.service import Service
+from harness.times import LAB_ENV
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "configuration.md"
@@ -54,7 +55,8 @@ def _variable_read(node: ast.AST) -> str | None:
 
 
 def _row(name: str, variable: Variable) -> str:
-    return f"| `{name}` | {_required_by(variable)} | {_default(variable)} | {variable.meaning} |"
+    lab = LAB_ENV.get(name, "–")
+    return f"| `{name}` | {_required_by(variable)} | {_default(variable)} | {lab} | {variable.meaning} |"
 
 
 def _required_by(variable: Variable) -> str:

@@ -19,7 +19,7 @@ GOOD = {
     "DATABASE_URL": "postgresql://u:p@db:5432/app",
     "REDIS_URL": "redis://redis:6379/0",
     "ALLOWED_HOSTS": "api.internal",
-    "OPERATOR_TOKEN": "operator",
+    "OPERATOR_TOKEN": "operator-0123456789-0123456789-0123456789",
     "REMINDER_GATEWAY_URL": "http://gateway/send",
 }
 # The test's own copy of who needs what: the app's table is what is being tested.
@@ -110,6 +110,7 @@ INSECURE = {
     "DEBUG": "true",
     "ALLOWED_HOSTS": "a,*",
     "SECRET_KEY": "short",
+    "OPERATOR_TOKEN": "short",
     "SECRET_KEY ": "django-insecure-0123456789-0123456789-0123456789",
 }
 

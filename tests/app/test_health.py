@@ -3,12 +3,15 @@
 import json
 from typing import Any
 
+import psycopg
 import pytest
 import redis
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.test import Client
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
+from backend import metrics
 from backend.health.broker import broker_problems, broker_read
 from backend.health.problem import ProblemCode
 from tests.app.phones import batch_of, registered
@@ -82,20 +85,29 @@ def test_abandoned_upload(finished: bool) -> None:
     assert [each["code"] for each in problems()] == ([] if finished else ["import_overdue"])
 
 
+CLAIMED = (
+    "claim_token = gen_random_uuid(), claim_slot = 0, claimed_at = {at}, claim_expires_at = {at} + interval '1 day'"
+)
 RETRIES = {
-    "a retry after a data error": (LATER, 0, []),
-    "a retry that was due long ago": (LONG_AGO, 0, ["import_overdue"]),
-    "a retry because a store was away": (LATER, 1, ["import_overdue"]),
+    "a retry after a data error": (f"next_attempt_at = {LATER}", []),
+    "a retry that was due long ago": (f"next_attempt_at = {LONG_AGO}", ["import_overdue"]),
+    "a retry because a store was away": (f"next_attempt_at = {LATER}, infra_attempts = 1", ["import_overdue"]),
+    "a retry that runs": (CLAIMED.format(at="clock_timestamp()"), []),
+    "a run that does not end": (CLAIMED.format(at=LONG_AGO), ["import_overdue"]),
+    "another try at a store that is away": (
+        CLAIMED.format(at="clock_timestamp()") + ", infra_attempts = 1",
+        ["import_overdue"],
+    ),
 }
 
 
 @pytest.mark.parametrize("case", list(RETRIES))
 def test_waiting_for(case: str) -> None:
-    next_attempt_at, infra_attempts, expected = RETRIES[case]
+    changes, expected = RETRIES[case]
     uploaded()
     sql(
         f"UPDATE healthkit_import_batch SET moved_at = {LONG_AGO}",
-        f"UPDATE healthkit_import_chunk SET next_attempt_at = {next_attempt_at}, infra_attempts = {infra_attempts}",
+        f"UPDATE healthkit_import_chunk SET {changes}",
     )
     assert [each["code"] for each in problems()] == expected
 
@@ -164,6 +176,14 @@ def test_nobody_leads(change: str) -> None:
     assert [each["code"] for each in problems()] == ["beat_absent"]
 
 
+def test_entry_that_beat_cannot_run() -> None:
+    every = IntervalSchedule.objects.create(every=1, period=IntervalSchedule.HOURS)
+    PeriodicTask.objects.create(name="sweep-imports", task="healthkit.sweep", interval=every, queue="hihg")
+    [problem] = problems()
+    assert problem["code"] == "schedule_unreadable"
+    assert "sweep-imports" in problem["detail"]
+
+
 DELIVERIES = {"none": ["reminders_overdue"], "pending": ["reminders_overdue"], "sent": [], "failed": []}
 
 
@@ -205,6 +225,18 @@ def test_metrics_tell_the_same() -> None:
     }
     assert {name: float(shown[name]) for name in expected} == expected
     assert float(shown["app_oldest_pending_chunk_seconds"]) >= 60
+
+
+@pytest.mark.parametrize("error", [psycopg.OperationalError, DatabaseError], ids=["psycopg", "django"])
+def test_metrics_tell_that_postgres_is_away(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> None:
+        raise error("gone")
+
+    monkeypatch.setattr(metrics, "counters_read", away)
+    response = Client().get("/metrics")
+    lines = response.content.decode().splitlines()
+    assert response.status_code == 200
+    assert {'app_store_up{store="postgres"} 0.0', 'app_problems{code="database_unreachable"} 1.0'} <= set(lines)
 
 
 @pytest.mark.parametrize("page", ["/health/", "/health/ready", "/health/live"])

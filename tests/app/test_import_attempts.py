@@ -1,6 +1,8 @@
 """How runs that do not commit are counted, retried and ended."""
 
+import base64
 import os
+import random
 import signal
 import threading
 import uuid
@@ -16,6 +18,7 @@ from django.db import connection
 
 from healthkit.database import execute, fetch_all
 from healthkit.importing import chunk as chunk_module
+from healthkit.importing import dead_claims
 from healthkit.importing.chunk import Outcome, chunk_run
 from healthkit.importing.claim import Claim, Refusal, chunk_claim
 from healthkit.importing.dead_claims import dead_claims_reap
@@ -107,6 +110,49 @@ def test_interruptions_back_off_from_the_second_on_and_end_in_failed() -> None:
     assert (state["status"], state["interruptions"], state["data_attempts"]) == ("FAILED", 4, 0)
     assert batch_state(batch_id)["status"] == "FAILED"
     assert count("dead_letter") == 1
+
+
+# An anchor that no index has room for, as only an older version of the app would have taken it.
+ENDLESS = base64.b64encode(random.Random(1).randbytes(3_000)).decode()
+
+
+def test_what_postgres_has_no_room_for_is_the_datas_fault() -> None:
+    batch_id = batch(phone(), [[sample()]], new_anchor=ENDLESS)
+    assert chunk_run(batch_id=batch_id, chunk_index=0, holder="x") is Outcome.RETRIED
+    state = chunk_state(batch_id)
+    assert (state["data_attempts"], state["infra_attempts"]) == (1, 0)
+
+
+@pytest.mark.parametrize("error", [psycopg.errors.ProgramLimitExceeded, psycopg.errors.StatementTooComplex])
+def test_so_is_what_it_has_no_depth_for(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Claim) -> None:
+        raise error("no room")
+
+    batch_id = batch(phone(), [[sample()]])
+    monkeypatch.setattr(chunk_module, "_import", refuse)
+    assert chunk_run(batch_id=batch_id, chunk_index=0, holder="x") is Outcome.RETRIED
+    state = chunk_state(batch_id)
+    assert (state["data_attempts"], state["infra_attempts"]) == (1, 0)
+
+
+def test_a_claim_that_cannot_be_freed_is_told_and_keeps_no_other_from_being_freed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stuck, free = (batch(phone(), [[sample()]], new_anchor="a" * anchor) for anchor in (1, 2))
+    for batch_id in (stuck, free):
+        assert not isinstance(chunk_claim(batch_id=batch_id, chunk_index=0, holder="doomed"), Refusal)
+        age(batch_id, 60)
+    execute("UPDATE healthkit_import_batch SET new_anchor = $2 WHERE id = $1", stuck, ENDLESS)
+    with with_settings(max_interruptions=1):
+        assert [ended.batch_id for ended in dead_claims_reap()] == [free]
+    assert [getattr(each, "event", "") for each in caplog.records].count("claim_not_freed") == 1
+    assert chunk_state(stuck)["status"] == "PENDING"
+
+
+def test_a_look_for_dead_claims_that_cannot_be_made_is_not_made_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dead_claims, "_DEAD", dead_claims._DEAD.replace("claimed_by", "gone"))
+    with pytest.raises(psycopg.errors.UndefinedColumn):
+        dead_claims_reap()
 
 
 def test_two_who_take_over_chunks_of_the_same_batches_do_not_wait_for_each_other_in_a_circle() -> None:

@@ -174,8 +174,9 @@ def test_killed_holder_frees_its_claim_with_its_backend() -> None:
 def chunk_claim_and_hang(batch_id: uuid.UUID) -> None:
     """A holder that is killed: it claims and works, but never gets to releasing."""
     from healthkit.database import raw_connection
-    from healthkit.importing.chunk import samples_parse, samples_validate
+    from healthkit.importing.chunk import samples_validate
     from healthkit.importing.transaction import chunk_import
+    from healthkit.raw_samples import samples_parse
 
     made = claim(batch_id)
     samples = samples_parse(made.samples)
@@ -201,8 +202,9 @@ def test_expired_claim_is_taken_from_a_live_holder_whose_commit_is_then_refused(
 def test_zombie_that_lost_its_claim_before_the_first_write_writes_nothing() -> None:
     batch_id = batch(phone(), [[sample(1)]])
     from healthkit.database import raw_connection
-    from healthkit.importing.chunk import samples_parse, samples_validate
+    from healthkit.importing.chunk import samples_validate
     from healthkit.importing.transaction import ClaimLost, chunk_import
+    from healthkit.raw_samples import samples_parse
 
     stale = claim(batch_id)
     age(batch_id, CLAIM_TIMEOUT)

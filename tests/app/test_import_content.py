@@ -3,11 +3,15 @@
 import json
 import uuid
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from healthkit.database import execute, fetch_all
+from healthkit.importing import chunk as chunk_module
 from healthkit.importing.chunk import Outcome, chunk_run
+from healthkit.importing.claim import Claim
+from healthkit.importing.transaction import Imported
 from tests.app.imports import PHONE, STEPS, WATCH, batch, chunk_state, count, phone, sample
 
 pytestmark = pytest.mark.usefixtures("stores")
@@ -76,8 +80,23 @@ def test_a_bad_sample_is_kept_with_its_reason_and_the_good_one_beside_it_is_impo
 
 
 def test_what_is_not_json_in_one_sample_costs_that_sample_only() -> None:
-    text = json.dumps([sample(1, value=float("nan")), sample(2)])
+    text = json.dumps([sample(1, value=12345), sample(2)]).replace("12345", "1e400")
     batch_id = batch(phone(), [text])
+    assert run(batch_id) is Outcome.DONE
+    assert (reasons(), count("data_record")) == ([(0, "bad_value")], 1)
+
+
+def test_the_largest_values_of_a_day_are_still_summed_and_averaged() -> None:
+    for value in (1e100, -1e100):
+        assert run(batch(phone(), [[sample(1, value=value), sample(2)]])) is Outcome.DONE
+    steps = [sample(number, value=1e100, type_identifier=STEPS) for number in range(2)]
+    assert run(batch(phone(), [steps], type_identifier=STEPS)) is Outcome.DONE
+    assert (reasons(), count("data_record")) == ([], 6)
+
+
+@pytest.mark.parametrize("value", [1e200, -1e200])
+def test_a_value_that_no_day_could_average_costs_that_sample_only(value: float) -> None:
+    batch_id = batch(phone(), [[sample(1, value=value), sample(2)]])
     assert run(batch_id) is Outcome.DONE
     assert (reasons(), count("data_record")) == ([(0, "bad_value")], 1)
 
@@ -152,6 +171,28 @@ def test_sources_are_kept_once_with_their_precedence() -> None:
         (PHONE["id"], 2),
         ("app", 3),
     ]
+
+
+def test_a_source_that_another_import_has_stored_meanwhile_keeps_its_first_name() -> None:
+    owner = phone()
+    whole = chunk_module._import
+
+    def after_another(claim: Claim) -> Imported:
+        patched.stop()
+        run(batch(phone(user_id=owner.user_id), [[sample(1, source=WATCH | {"name": "First"})]]))
+        return whole(claim)
+
+    patched = patch.object(chunk_module, "_import", after_another)
+    patched.start()
+    run(batch(owner, [[sample(2, source=WATCH | {"name": "Second"})]]))
+    assert fetch_all("SELECT name FROM healthkit_data_source") == [("First",)]
+
+
+def test_a_source_that_is_named_as_two_kinds_is_the_better_one() -> None:
+    both = [sample(minute, source=WATCH | {"kind": kind}) for minute, kind in enumerate(("third_party", "phone"))]
+    for samples in (both, both[::-1]):
+        run(batch(phone(), [samples]))
+    assert fetch_all("SELECT kind FROM healthkit_data_source") == [("phone",), ("phone",)]
 
 
 def test_records_are_inserted_in_the_order_of_start_then_uuid() -> None:

@@ -1,6 +1,7 @@
 """The sweeper and the dispatch of messages: nothing stands still, nothing is published without need."""
 
 import os
+import re
 import uuid
 from typing import Any
 from unittest.mock import patch
@@ -8,7 +9,7 @@ from unittest.mock import patch
 import psycopg
 import pytest
 
-from healthkit import dispatching
+from healthkit import dispatching, sweeping
 from healthkit.database import execute
 from healthkit.dispatching import chunks_dispatch
 from healthkit.importing.chunk import Outcome, chunk_run
@@ -27,6 +28,7 @@ from tests.app.imports import (
     sample,
     with_settings,
 )
+from tests.app.plans import plan
 
 pytestmark = pytest.mark.usefixtures("stores")
 NOTHING = Sweep(taken_over=0, abandoned=0, finalised=0, redispatched=0)
@@ -46,6 +48,10 @@ def test_a_finished_chunk_publishes_the_next_one() -> None:
     assert queued() == [(str(batch_id), 1)]
 
 
+def test_what_was_finished_long_ago_is_not_read() -> None:
+    assert re.search(r"Index Cond: \(finished_at >", plan(sweeping._REDISPATCH, (1, 1.0, 1.0, 1.0, 1)))
+
+
 def test_a_refused_delivery_publishes_nothing() -> None:
     batch_id = batch(phone(), chunks(3))
     run(batch_id, 0)
@@ -57,6 +63,16 @@ def test_dispatching_twice_publishes_once() -> None:
     batch_id = batch(phone(), chunks(3))
     assert [chunks_dispatch(batch_id), chunks_dispatch(batch_id)] == [1, 0]
     assert queued() == [(str(batch_id), 0)]
+
+
+def test_dispatching_beside_a_twin_takes_no_later_chunk_in_its_place() -> None:
+    batch_id = batch(phone(), chunks(3))
+    with psycopg.connect(os.environ["DATABASE_URL"]) as twin:
+        twin.execute(
+            "SELECT 1 FROM healthkit_import_chunk WHERE batch_id = %s AND chunk_index = 0 FOR UPDATE", (batch_id,)
+        )
+        assert chunks_dispatch(batch_id) == 0
+    assert queued() == []
 
 
 def test_fan_out_publishes_as_many_as_slots() -> None:
@@ -101,6 +117,17 @@ def test_a_message_behind_a_moving_backlog_is_left_alone_and_an_overtaken_one_is
     run(first, 0)
     assert imports_sweep().redispatched == 1
     assert [chunk_state(each)["dispatch_count"] for each in (waiting, lost)] == [1, 2]
+
+
+def test_a_message_that_was_sent_again_makes_nothing_behind_it_look_overtaken() -> None:
+    early, waiting = (batch(phone(), chunks(1)) for _ in range(2))
+    chunks_dispatch(early)
+    age(early, 9)
+    chunks_dispatch(waiting)
+    assert imports_sweep().redispatched == 1
+    age(waiting, 3)
+    run(early, 0)
+    assert imports_sweep() == NOTHING
 
 
 def test_without_progress_what_waits_is_sent_again() -> None:

@@ -1,20 +1,27 @@
 """The leading beat: every due time is a row, and each row runs, or is made up, or is reported."""
 
 import logging
+import re
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
+from backend import metrics
 from backend.celery import app
-from scheduling import leadership
+from backend.clock import monotonic_s
+from backend.health import rows
+from backend.publish import MessageUnsendable, PublishFailed
+from scheduling import leadership, ticks
 from scheduling.leadership import Leadership
 from scheduling.lease import Held, lease_acquire, lease_release
 from scheduling.models import Tick
 from scheduling.tick_task import TickTask
-from scheduling.ticks import TickId, tick_done, ticks_claim, ticks_forget, ticks_lose, ticks_reopen
+from scheduling.ticks import TickId, tick_done, ticks_claim, ticks_forget, ticks_last, ticks_lose, ticks_reopen
+from tests.app.plans import plan
 
 pytestmark = pytest.mark.usefixtures("stores")
 
@@ -26,9 +33,11 @@ class Beat:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.token = uuid4()
+        self.asked: list[str] = []
         self.published: list[str] = []
         self.is_broker_there = True
-        monkeypatch.setattr(leadership, "publish", self._publish)
+        self.unsendable: set[str] = set()
+        monkeypatch.setattr(leadership, "message_send", self._send)
         self.lead_anew()
 
     def lead_anew(self) -> None:
@@ -40,10 +49,14 @@ class Beat:
     def loop(self) -> float | None:
         return self.leadership.loop(lambda: self.lease)
 
-    def _publish(self, task: str, args: object = (), *, ids: dict[str, str], **_: object) -> bool:
-        if self.is_broker_there:
-            self.published.append(ids["tick"])
-        return self.is_broker_there
+    def _send(self, task: str, args: object = (), *, ids: dict[str, str], **_: object) -> None:
+        entry = ids["tick"].partition("|")[0]
+        self.asked.append(entry)
+        if entry in self.unsendable:
+            raise MessageUnsendable("no such queue")
+        if not self.is_broker_there:
+            raise PublishFailed("no answer")
+        self.published.append(ids["tick"])
 
 
 @pytest.fixture
@@ -179,6 +192,61 @@ def test_broken_entry_stops_no_other(beat: Beat, caplog: pytest.LogCaptureFixtur
     assert [r.levelname for r in caplog.records if getattr(r, "event", "") == "schedule_unreadable"] == ["ERROR"]
 
 
+def test_broken_entry_is_told_again(
+    beat: Beat, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edited_long_ago(an_entry(name="broken"))
+    PeriodicTask.objects.filter(name="broken").update(kwargs="{not json")
+    beat.loop()
+    later_s = monotonic_s() + leadership.FORGET_EVERY_S
+    monkeypatch.setattr(leadership, "monotonic_s", lambda: later_s)
+    for _ in range(3):
+        beat.loop()
+    assert [getattr(r, "event", "") for r in caplog.records].count("schedule_unreadable") == 2
+
+
+@pytest.mark.parametrize(
+    "destination",
+    [{"queue": "hihg"}, {"exchange": "e"}, {"routing_key": "high"}, {"exchange": "default", "routing_key": "high"}],
+    ids=["no such queue", "exchange", "routing key", "exchange and routing key"],
+)
+def test_entry_that_leads_to_no_queue_is_named_and_stops_no_other(
+    destination: dict[str, str], beat: Beat, caplog: pytest.LogCaptureFixture
+) -> None:
+    edited_long_ago(an_entry(name="a"))
+    edited_long_ago(an_entry(name="b"))
+    PeriodicTask.objects.filter(name="a").update(**destination)
+    PeriodicTask.objects.filter(name="b").update(queue="high")
+    beat.loop()
+    assert beat.asked == ["b"]
+    assert [r.levelname for r in caplog.records if getattr(r, "event", "") == "schedule_unreadable"] == ["ERROR"]
+
+
+def test_tick_that_cannot_be_sent_keeps_no_other_from_being_sent(beat: Beat, monkeypatch: pytest.MonkeyPatch) -> None:
+    beat.unsendable = {"a"}
+    for name in ("a", "b"):
+        edited_long_ago(an_entry(name=name))
+    beat.loop()
+    assert beat.published == [str(TickId("b", grid(3600)))]
+    edited_long_ago(an_entry(name="c"))
+    ticks_claim("c", run=grid(3600), missed=[], token=beat.token, holder="b")
+    beat.loop()
+    assert beat.asked == ["a", "b", "c"]  # neither was "a" tried again at once, nor did "c" wait for it
+    beat.unsendable = set()
+    monkeypatch.setattr(leadership, "monotonic_s", lambda: float("inf"))
+    beat.loop()
+    assert beat.asked == ["a", "b", "c", "a"]
+    assert set(Tick.objects.values_list("status", flat=True)) == {"published"}
+
+
+def test_broker_that_is_away_is_asked_once_a_loop(beat: Beat) -> None:
+    for name in ("a", "b", "c"):
+        edited_long_ago(an_entry(name=name))
+    beat.is_broker_there = False
+    beat.loop()
+    assert beat.asked == ["a"]
+
+
 def test_run_shows_in_the_admin_without_counting_as_an_edit(beat: Beat) -> None:
     entry = an_entry()
     edited_long_ago(entry)
@@ -194,10 +262,91 @@ def test_one_off_runs_once(beat: Beat) -> None:
     PeriodicTask.objects.filter(pk=entry.pk).update(one_off=True)
     edited_long_ago(entry)
     beat.loop()
+    tick = TickId.parse(beat.published[0])
     beat.loop()
-    assert len(beat.published) == 1
+    assert (PeriodicTask.objects.get().enabled, len(beat.published)) == (True, 1)
+    tick_done(tick)
+    beat.loop()
     entry.refresh_from_db()
-    assert not entry.enabled
+    assert (entry.enabled, len(beat.published)) == (False, 1)
+    assert entry.date_changed == datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_one_off_that_arrived_although_its_publish_failed_runs_once(
+    beat: Beat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = an_entry(every_s=1)
+    PeriodicTask.objects.filter(pk=entry.pk).update(one_off=True)
+    edited_long_ago(entry)
+    beat.is_broker_there = False
+    beat.loop()
+    [tick] = Tick.objects.all()
+    tick_done(TickId(tick.entry, tick.due_at))
+    beat.is_broker_there = True
+    monkeypatch.setattr(leadership, "monotonic_s", lambda: float("inf"))
+    Tick.objects.update(due_at=F("due_at") - timedelta(seconds=5))  # further times have fallen due meanwhile
+    beat.lead_anew()
+    beat.loop()
+    entry.refresh_from_db()
+    assert (entry.enabled, beat.published, list(statuses().values())) == (False, [], ["done"])
+
+
+def test_one_off_whose_message_was_lost_is_published_again(beat: Beat) -> None:
+    entry = an_entry()
+    PeriodicTask.objects.filter(pk=entry.pk).update(one_off=True)
+    edited_long_ago(entry)
+    beat.loop()
+    Tick.objects.update(published_at=datetime(2026, 1, 1, tzinfo=UTC))
+    beat.lead_anew()
+    beat.loop()
+    assert len(beat.published) == 2
+    assert len(set(beat.published)) == 1
+
+
+def test_one_off_that_was_edited_after_its_time_runs_once_more(beat: Beat) -> None:
+    entry = an_entry(every_s=1)
+    PeriodicTask.objects.filter(pk=entry.pk).update(one_off=True)
+    edited_long_ago(entry)
+    beat.loop()
+    PeriodicTask.objects.filter(pk=entry.pk).update(date_changed=datetime.now(UTC) - timedelta(seconds=1))
+    Tick.objects.update(due_at=F("due_at") - timedelta(seconds=5))
+    tick_done(TickId("e", Tick.objects.get().due_at))
+    beat.lead_anew()
+    beat.loop()
+    assert len(beat.published) == 2
+
+
+def test_one_off_whose_publish_failed_runs_once_all_the_same(beat: Beat, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = an_entry()
+    PeriodicTask.objects.filter(pk=entry.pk).update(one_off=True)
+    edited_long_ago(entry)
+    beat.is_broker_there = False
+    beat.loop()
+    first = str(TickId("e", grid(3600)))
+    Tick.objects.update(due_at=F("due_at") - timedelta(hours=1))  # a leader takes over after the next due time
+    beat.lead_anew()
+    beat.loop()
+    entry.refresh_from_db()
+    assert (entry.enabled, entry.total_run_count, set(statuses().values())) == (True, 0, {"claimed"})
+    beat.is_broker_there = True
+    monkeypatch.setattr(leadership, "monotonic_s", lambda: float("inf"))
+    beat.loop()
+    entry.refresh_from_db()
+    assert (entry.enabled, entry.total_run_count, set(statuses().values())) == (True, 1, {"published"})
+    assert len(beat.published) == 1
+    assert first not in beat.published
+
+
+def test_one_off_of_a_leader_that_died_before_its_publish_is_published_by_the_next(beat: Beat) -> None:
+    entry = an_entry()
+    PeriodicTask.objects.filter(pk=entry.pk).update(one_off=True)
+    edited_long_ago(entry)
+    answers = iter([beat.lease, None])
+    assert beat.leadership.loop(lambda: next(answers)) is None
+    beat.lead_anew()
+    beat.loop()
+    entry.refresh_from_db()
+    assert beat.published == [str(TickId("e", grid(3600)))]
 
 
 def test_lost_lease_claims_nothing(beat: Beat) -> None:
@@ -319,3 +468,25 @@ def test_claim_of_a_due_time_that_another_beat_inserted_is_not_new(beat: Beat) -
     assert ticks_claim("e", run=due, missed=[], token=beat.token, holder="b") == (True, [TickId("e", due)])
     assert ticks_claim("e", run=due, missed=[], token=beat.token, holder="b") == (True, [])
     assert ticks_claim("e", run=due, missed=[], token=UUID(int=0), holder="b") == (False, [])
+
+
+def test_last_ticks_of_entries() -> None:
+    for name, back in (("a", 2), ("a", 1), ("b", 3)):
+        Tick.objects.create(entry=name, due_at=grid(3600, back=back), status="done")
+    assert ticks_last(["a", "b", "c"]) == {"a": grid(3600, back=1), "b": grid(3600, back=3)}
+
+
+QUERIES = {
+    "missed, counted": (metrics._MISSED_TICKS, "tick_missed"),
+    "missed, as news": (rows._TICKS, "tick_missed"),
+    "last of an entry": (ticks._LAST, "tick_once_per_due_time"),
+    "old enough to go": (ticks._FORGET, "tick_created"),
+}
+
+
+@pytest.mark.parametrize("query", list(QUERIES))
+def test_history_is_not_read(query: str) -> None:
+    sql, index = QUERIES[query]
+    found = plan(sql, {"news": 1.0, "overdue": 1.0, "age_s": 1.0, "limit": 1, "entries": ["e"]})
+    bound = "" if query == "missed, counted" else r"[^>]*Index Cond: \(\(?(created_at|due_at|entry)"
+    assert re.search(rf"Scan( Backward)? (using|on) {index}\b{bound}", found), found

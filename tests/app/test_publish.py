@@ -8,13 +8,16 @@ from unittest.mock import Mock
 import pytest
 import redis
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
+from django.test import Client
+from kombu import Connection
 
+from backend import publish_counts as publish_counts_module
 from backend.celery import app
 from backend.clock import monotonic_s
-from backend.publish import MAX_IN_FLIGHT, BoundedRunner, PublishFailed, publish
+from backend.publish import MAX_IN_FLIGHT, BoundedRunner, MessageUnsendable, PublishFailed, message_send, publish
 from backend.publish_counts import publish_counts
-from healthkit.counters import counters_read
+from healthkit.counters import counter_add, counters_read
 from tests.app.waiting import PATIENCE_S
 
 TASK = "healthkit.import_batch"
@@ -72,6 +75,24 @@ def test_failure_is_told_logged_and_counted(monkeypatch: pytest.MonkeyPatch, cap
         "batch": "b",
     }
     assert counters_read()["publish_failures"] == 1
+
+
+@pytest.mark.usefixtures("stores")
+@pytest.mark.parametrize(
+    ("argument", "options", "is_unsendable"),
+    [
+        ("b", {"queue": "hihg"}, True),
+        (object(), {}, True),
+        ("b", {"connection": Connection("redis://127.0.0.1:9/0")}, False),
+    ],
+    ids=["no such queue", "no JSON", "no broker"],
+)
+def test_a_message_that_no_broker_would_take_is_told_from_a_broker_that_is_away(
+    argument: object, options: dict[str, object], is_unsendable: bool
+) -> None:
+    with pytest.raises(PublishFailed) as failed:
+        message_send(TASK, (argument,), options=options)
+    assert isinstance(failed.value, MessageUnsendable) is is_unsendable
 
 
 @pytest.mark.usefixtures("stores")
@@ -143,6 +164,35 @@ def test_counts_that_cannot_be_written_are_kept() -> None:
         cursor.execute("ALTER TABLE gone RENAME TO healthkit_counter")
     counts.failed()
     assert counters_read()["publish_failures"] == 2
+
+
+@pytest.mark.usefixtures("stores")
+def test_counts_that_were_written_are_not_written_again_with_those_that_were_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def away(name: str, amount: int) -> None:
+        if name.endswith(":b"):
+            raise DatabaseError("gone")
+        counter_add(name, amount)
+
+    counts = publish_counts()
+    counts.reset()
+    counts.sent("a")
+    counts.sent("b")
+    with monkeypatch.context() as patched:
+        patched.setattr(publish_counts_module, "counter_add", away)
+        counts.flush()
+    counts.flush()
+    assert counters_read() == {"task_enqueued:a": 1, "task_enqueued:b": 1}
+
+
+@pytest.mark.usefixtures("stores")
+def test_asked_for_its_metrics_a_process_writes_down_what_it_has_counted() -> None:
+    publish_counts().reset()
+    publish_counts().sent("healthkit.import_batch")
+    assert counters_read() == {}
+    shown = Client().get("/metrics").content.decode()
+    assert 'app_tasks_enqueued_total{task="healthkit.import_batch"} 1.0' in shown
 
 
 def _exit_with(runner: BoundedRunner) -> None:

@@ -1,15 +1,19 @@
 """The rate limit holds, across processes through the cache and without it; a dead cache costs almost nothing."""
 
+import dataclasses
 import socket
 from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
+from django.test import RequestFactory
 
-from backend import rate_limit
+from backend import context, rate_limit
+from backend.client_address import client_address
 from backend.clock import monotonic_s
+from backend.env import config
 from backend.rate_limit import ANSWER_BOUND_S, MAX_LOCAL_KEYS, LocalWindow, RateLimiter
-from tests.app.phones import registered
+from tests.app.phones import PROGRESS, REGISTER, START, STEPS, Phone, registered
 from tests.app.waiting import PATIENCE_S
 
 LIMIT = 3
@@ -85,3 +89,63 @@ def test_refused_request_says_when_to_come_again(monkeypatch: pytest.MonkeyPatch
     first, second = phone.start(), phone.start()
     assert (first.code, second.code, second.status) == (None, "RATE_LIMITED", 429)
     assert second.headers["Retry-After"] == "48"
+
+
+REDRIVE = 'mutation { redrive(kind: CHUNK, target: "1") { redrivenCount } }'
+FORWARDED = "X-Forwarded-For"
+
+
+def register(phone: Phone, number: int, **headers: str) -> str | None:
+    variables = {"account": f"a-{number}", "device": f"d-{number}", "zone": "UTC"}
+    return phone.send(REGISTER, headers=headers, **variables).code
+
+
+def ask_as_nobody(phone: Phone, number: int, **headers: str) -> str | None:
+    sent = {"Authorization": f"Bearer nobody-{number}", **headers}
+    return phone.send(PROGRESS, headers=sent, batch="1").code
+
+
+def redrive_as_nobody(phone: Phone, number: int, **headers: str) -> str | None:
+    return phone.send(REDRIVE, headers={"X-Operator-Token": f"wrong-{number}", **headers}).code
+
+
+STRANGERS = {
+    "registrations": (register, None),
+    "unknown tokens": (ask_as_nobody, "UNAUTHENTICATED"),
+    "wrong operator's tokens": (redrive_as_nobody, "UNAUTHENTICATED"),
+}
+
+
+@pytest.mark.usefixtures("stores", "fixed_minute", "patient")
+@pytest.mark.parametrize("what", list(STRANGERS))
+def test_strangers_are_counted_by_their_address(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask, usual = STRANGERS[what]
+    known = registered()
+    limit = dataclasses.replace(config(), address_limit_per_minute=LIMIT)
+    monkeypatch.setattr(context, "config", lambda: limit)
+    stranger = Phone()
+    codes = [ask(stranger, number, **{FORWARDED: f"9.9.9.{number}, 1.1.1.1"}) for number in range(LIMIT + 1)]
+    assert codes == [*[usual] * LIMIT, "RATE_LIMITED"]
+    assert ask(stranger, LIMIT + 1, **{FORWARDED: "1.1.1.2"}) == usual
+    assert known.send(START, headers={FORWARDED: "1.1.1.1"}, key="k", type=STEPS, to=None, chunks=1).code is None
+    operator = {FORWARDED: "1.1.1.1", "X-Operator-Token": config().operator_token}
+    assert known.send(REDRIVE, headers=operator).code == "NOT_FOUND"
+
+
+ADDRESSES = {
+    "1.2.3.4": "1.2.3.4",
+    "6.6.6.6, 1.2.3.4": "1.2.3.4",
+    "2001:db8::1": "2001:db8::/64",
+    "2001:db8::ffff:0:0:1": "2001:db8::/64",
+    "2001:db8:0:1::1": "2001:db8:0:1::/64",
+    "::ffff:1.2.3.4": "1.2.3.4",
+    "nonsense": "5.5.5.5",
+    "1.2.3.4, ": "5.5.5.5",
+    "": "5.5.5.5",
+}
+
+
+@pytest.mark.parametrize("forwarded", list(ADDRESSES))
+def test_address_of_a_client(forwarded: str) -> None:
+    request = RequestFactory().get("/", headers={FORWARDED: forwarded}, REMOTE_ADDR="5.5.5.5")
+    assert client_address(request) == ADDRESSES[forwarded]

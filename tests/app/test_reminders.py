@@ -1,19 +1,31 @@
 """Reminders: each due one is sent once, by key, and never before it is due."""
 
 import dataclasses
+import itertools
+import os
+import re
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
+from django.core.management import call_command
 from django.db import connection
 
 from backend.env import config
+from backend.health import rows
+from healthkit.models import DeadLetter, Redrive
+from healthkit.models.redrive import RedriveKind
+from healthkit.redriving import redrive
 from reminders import services
+from reminders.gateway import GatewayRefused
 from reminders.models import Delivery, Reminder
 from reminders.services import delivery_send, reminders_send_due, retry_wait_s
 from tests.app.gateway_double import GatewayDouble, gateway_double
+from tests.app.imports import in_another_session, sessions_waiting
 from tests.app.phones import registered
+from tests.app.plans import plan
 from tests.app.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.usefixtures("stores")
@@ -97,11 +109,88 @@ def test_lost_message_is_dispatched_again_after_a_while(published: list[int]) ->
     assert published == [delivery.pk, delivery.pk]
 
 
-def test_run_is_bounded(published: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "DUE_PER_RUN", 3)
+def test_run_has_as_many_rounds_as_it_takes(published: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "DUE_PER_ROUND", 3)
+    for index in range(7):
+        a_reminder(key=str(index))
+    assert [reminders_send_due() for _ in range(2)] == [7, 0]
+    assert sorted(published) == sorted(Delivery.objects.values_list("pk", flat=True))
+
+
+@pytest.mark.parametrize(("publishes", "sent"), [(3, [3, 2]), (1, [1, 1])], ids=["a round", "within a round"])
+def test_run_is_bounded_in_time(
+    publishes: int, sent: list[int], published: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "DUE_PER_ROUND", 3)
+    clock = itertools.count(step=config().reminder_interval_s / publishes)
+    monkeypatch.setattr(services, "monotonic_s", lambda: next(clock))
     for index in range(5):
         a_reminder(key=str(index))
-    assert [reminders_send_due() for _ in range(3)] == [3, 2, 0]
+    assert [reminders_send_due() for _ in range(2)] == sent
+
+
+def test_who_has_waited_longest_goes_first(published: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "DUE_PER_ROUND", 1)
+    clock = itertools.count(step=config().reminder_interval_s)
+    monkeypatch.setattr(services, "monotonic_s", lambda: next(clock))
+    again = a_delivery()
+    Delivery.objects.update(next_attempt_at=PAST + timedelta(hours=2))
+    a_reminder(due_at=PAST + timedelta(hours=1), key="new")
+    published.clear()
+    for _ in range(2):
+        reminders_send_due()
+    assert published == [Delivery.objects.exclude(pk=again.pk).get().pk, again.pk]
+
+
+QUERIES = {
+    "due reminders": (services._MATERIALISE, "reminder_undelivered"),
+    "deliveries whose turn it is": (services._DISPATCH, "delivery_pending"),
+    "overdue reminders": (rows._REMINDERS, "reminder_undelivered"),
+}
+
+
+@pytest.mark.parametrize("query", list(QUERIES))
+def test_what_was_sent_is_not_read(query: str) -> None:
+    sql, index = QUERIES[query]
+    found = plan(sql, {"limit": 1, "again_s": 1.0, "overdue": 1.0})
+    assert re.search(rf"Scan (using|on) {index}\b.*?Index Cond: \((r\.)?(due_at|next_attempt_at) <", found), found
+
+
+def test_migration_knows_what_has_a_delivery(published: list[int]) -> None:
+    old = a_delivery()
+    new = a_reminder(key="new")
+    try:
+        call_command("migrate", "reminders", "0001", verbosity=0)
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE reminders_delivery SET next_attempt_at = NULL")
+    finally:
+        call_command("migrate", "reminders", verbosity=0)
+    assert dict(Reminder.objects.values_list("pk", "has_delivery")) == {old.reminder_id: True, new.pk: False}
+    assert Delivery.objects.get().next_attempt_at == PAST
+
+
+def test_migration_waits_for_the_running_version_and_not_in_a_circle(published: list[int]) -> None:
+    """The version before locks a delivery, then its reminder."""
+    delivery = a_delivery()
+    call_command("migrate", "reminders", "0001", verbosity=0)
+    try:
+        with psycopg.connect(os.environ["DATABASE_URL"]) as before:
+            before.execute("UPDATE reminders_delivery SET attempts = 1 WHERE id = %s", (delivery.pk,))
+            migrating = in_another_session(lambda: call_command("migrate", "reminders", verbosity=0))
+            sessions_waiting(1)
+            before.execute("UPDATE reminders_reminder SET text = 'other'")
+        migrating.result()
+    finally:
+        call_command("migrate", "reminders", verbosity=0)
+    assert Delivery.objects.get().attempts == 1
+
+
+def test_delivery_that_the_version_before_has_made_is_not_made_again(published: list[int]) -> None:
+    a_delivery()
+    Reminder.objects.update(has_delivery=False)
+    assert reminders_send_due() == 0
+    assert Delivery.objects.count() == 1
+    assert Reminder.objects.get().has_delivery
 
 
 def test_sent_once_with_the_key_as_idempotency_key(gateway: GatewayDouble, published: list[int]) -> None:
@@ -141,7 +230,7 @@ def test_claim_of_a_dead_worker_runs_out(gateway: GatewayDouble, published: list
     assert delivery_send(delivery.pk)
 
 
-@pytest.mark.parametrize("status", [500, 503, 429], ids=str)
+@pytest.mark.parametrize("status", [500, 503, 429, 599, 301, 302, 303, 307, 304, 401, 403, 404, 405, 407], ids=str)
 def test_gateway_in_trouble_is_tried_again_with_the_same_key(
     gateway: GatewayDouble, published: list[int], status: int
 ) -> None:
@@ -158,6 +247,7 @@ def test_gateway_in_trouble_is_tried_again_with_the_same_key(
     assert delivery.next_attempt_at > datetime.now(UTC)
     assert delivery_send(delivery.pk)
     assert [key for key, _ in gateway.requests] == [delivery.key] * 2
+    assert gateway.pages_read == 0
 
 
 def test_refused_request_fails_for_good(gateway: GatewayDouble, published: list[int]) -> None:
@@ -167,6 +257,71 @@ def test_refused_request_fails_for_good(gateway: GatewayDouble, published: list[
     delivery.refresh_from_db()
     assert (delivery.status, delivery.last_error) == ("failed", "the gateway answered 422")
     assert not delivery_send(delivery.pk)
+
+
+def test_refused_request_is_a_dead_letter_whose_redrive_sends_it(
+    gateway: GatewayDouble, published: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway.statuses = [422, 422, 200]
+    delivery = a_delivery()
+    delivery_send(delivery.pk)
+    letter = DeadLetter.objects.get()
+    assert (letter.task_name, letter.reason, letter.redriven_at) == (
+        "reminders.send_one",
+        "the gateway answered 422",
+        None,
+    )
+    [line] = [each.__dict__["ids"] for each in caplog.records if getattr(each, "event", "") == "dead_lettered"]
+    assert (line["task_id"], line["delivery"], line["dead_letter"]) == (letter.message_id, delivery.pk, letter.pk)
+
+    assert [redriven(letter), redriven(letter)] == [1, 0]
+    assert reminders_send_due() == 1
+    assert not delivery_send(delivery.pk)  # refused once more: a second letter
+    assert redriven(DeadLetter.objects.get(redriven_at=None)) == 1
+    assert delivery_send(delivery.pk)
+    assert not DeadLetter.objects.filter(redriven_at=None).exists()
+    assert list(Redrive.objects.order_by("id").values_list("redriven_count", flat=True)) == [1, 0, 1]
+
+
+def test_redrive_of_an_old_letter_deals_with_the_one_that_is_open(gateway: GatewayDouble, published: list[int]) -> None:
+    gateway.statuses = [422]
+    delivery = a_delivery()
+    delivery_send(delivery.pk)
+    first = DeadLetter.objects.get()
+    redriven(first)
+    delivery_send(delivery.pk)
+    assert redriven(first) == 1
+    assert not DeadLetter.objects.filter(redriven_at=None).exists()
+
+
+def test_redirect_to_what_is_no_address_is_tried_again(gateway: GatewayDouble, published: list[int]) -> None:
+    gateway.statuses = [302]
+    gateway.elsewhere = "http://[broken"
+    delivery = a_delivery()
+    assert not delivery_send(delivery.pk)
+    delivery.refresh_from_db()
+    assert (delivery.status, delivery.attempts) == ("pending", 1)
+    assert delivery.next_attempt_at is not None
+    assert delivery.next_attempt_at > datetime.now(UTC)
+
+
+def test_refusal_that_comes_after_the_claim_was_lost_changes_nothing(
+    gateway: GatewayDouble, published: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivery = a_delivery()
+
+    def refuse(*_: object, **__: object) -> None:
+        Delivery.objects.update(claim_token="0" * 32)
+        raise GatewayRefused
+
+    monkeypatch.setattr(services, "reminder_post", refuse)
+    assert not delivery_send(delivery.pk)
+    assert Delivery.objects.get().status == "pending"
+    assert not DeadLetter.objects.exists()
+
+
+def redriven(letter: DeadLetter) -> int:
+    return redrive(kind=RedriveKind.DEAD_LETTER, target=str(letter.pk), actor="ann")
 
 
 def test_gateway_that_is_not_there_is_tried_again(published: list[int]) -> None:

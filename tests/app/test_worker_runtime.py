@@ -22,6 +22,7 @@ from backend.publish import publish
 from backend.service import Service as AppService
 from backend.worker_health import broker_answers, unhealthy_after_s, worker_problem
 from healthkit.models import DeadLetter
+from scheduling.tick_task import NOT_DONE
 from tests.app.environment import QUICK
 from tests.app.processes import Service, broker_pid, service, worker
 from tests.app.waiting import wait_until
@@ -41,6 +42,8 @@ def test_killed_child_is_loud_and_its_task_runs_again(tmp_path: Path, marks: Pat
         os.kill(int(marks.read_text().split()[1]), signal.SIGKILL)
         running.await_event("worker_lost")
         await_mark(marks, "end", by=running)
+        name = "task_finished:tests.die_once:child_lost"
+        wait_until(lambda: counter(name) == 1, what="count", log=running.log)
     (lost,) = running.events("worker_lost")
     assert (lost["batch"], lost["chunk"], lost["task"]) == ("b-1", "7", "tests.die_once")
     assert marks.read_text().count("start") == 2
@@ -97,6 +100,10 @@ def test_presence_counts_and_heartbeat(tmp_path: Path, marks: Path, broker: redi
         wait_until(lambda: broker.exists(*keys) == len(keys), what="presence", log=running.log)
         assert all(0 < int(str(broker.pttl(key))) <= float(QUICK["OVERDUE_S"]) * 1000 for key in keys)
         wait_until(lambda: counter("task_finished:tests.note:succeeded") == 1, what="count", log=running.log)
+        for outcome in ("retried", NOT_DONE):
+            assert publish("tests.told", (outcome,))
+        told = [f"task_finished:tests.told:{outcome}" for outcome in ("retried", NOT_DONE)]
+        wait_until(lambda: [counter(name) for name in told] == [1, 1], what="outcomes", log=running.log)
         assert health("w", tmp_path) == 0
 
 
@@ -190,13 +197,13 @@ def a_listener(answer: bytes | None) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
-            accepted, _ = server.accept()
-            # Who asks may hang up before it has read everything.
-            with accepted, suppress(ConnectionResetError):
-                accepted.recv(512)
-                if answer is not None:
-                    accepted.sendall(answer)
-                accepted.recv(512)
+            with suppress(OSError):  # Maybe nobody asks; and who asks may hang up before it has read everything.
+                accepted, _ = server.accept()
+                with accepted:
+                    accepted.recv(512)
+                    if answer is not None:
+                        accepted.sendall(answer)
+                    accepted.recv(512)
 
         threading.Thread(target=serve, daemon=True).start()
         yield f"redis://127.0.0.1:{server.getsockname()[1]}/0"

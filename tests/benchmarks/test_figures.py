@@ -15,7 +15,7 @@ from harness.bench.capacity import (
 from harness.bench.figures import percentile, ratio_of_rounds, slope_per_decade, verdict_of
 from harness.bench.lab_shares import demanded_s, shares_of
 from harness.bench.world import World
-from harness.drivers.lab_home import PROJECT
+from harness.lab_home import PROJECT
 
 
 def test_ratio_is_taken_within_each_round() -> None:
@@ -58,7 +58,9 @@ def test_slope(points: list[tuple[float, float]], expected: float) -> None:
         pytest.param("check_10m_s", 59.0, "goal", id="seconds below their goal"),
         pytest.param("check_10m_s", 80.0, "floor", id="seconds below their floor"),
         pytest.param("check_10m_s", 91.0, "missed", id="seconds above their floor"),
-        pytest.param("cost_slope", 1.0, "-", id="no limit"),
+        pytest.param("cost_slope", -0.06, "goal", id="a cost that falls"),
+        pytest.param("cost_slope", 0.2, "floor", id="a cost that grows a little"),
+        pytest.param("worker_rss_growth_mib", 65.0, "missed", id="memory that grows"),
     ],
 )
 def test_verdict(key: str, value: float, expected: str) -> None:

@@ -1,33 +1,38 @@
-"""docs/performance.md tells the figures of the committed run, and no others."""
+"""docs/performance.md tells the figures of the committed run, and no others; docs/capacity.md is made of them."""
 
 from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
-RUN: dict[str, Any] = json.loads((ROOT / "reports" / "sample" / "bench" / "latest.json").read_text(encoding="utf-8"))
-FIGURES = (
-    *("import_vs_update_or_create", "import_vs_copy", "accept_p95_vs_plain", "round_trips_per_chunk"),
-    *("cost_slope", "worker_rss_growth_mib", "check_10m_s", "check_10m_peak_mib"),
-)
+from harness.bench.capacity import page
+from harness.bench.figures import LIMITS, verdict_of
+from harness.lab_home import PROJECT
+
+PAGE = (PROJECT / "docs" / "performance.md").read_text(encoding="utf-8")
+SAMPLE = PROJECT / "reports" / "sample" / "bench" / "latest.json"
+RUN: dict[str, Any] = json.loads(SAMPLE.read_text(encoding="utf-8"))
 
 
 def test_the_committed_run_is_a_full_one() -> None:
     assert RUN["is_full"] is True
 
 
-@pytest.mark.parametrize("figure", FIGURES)
-def test_figures(figure: str) -> None:
-    told = re.search(rf"^\| `{figure}` .*\| (-?[\d.]+) \|$", PAGE, re.MULTILINE)
+@pytest.mark.parametrize("figure", LIMITS)
+def test_figures_with_what_they_are_held_to(figure: str) -> None:
+    told = re.search(rf"^\| `{figure}` \|.*\| ([^|]+) \| ([^|]+) \| (-?[\d.]+) \| (\w+) \|$", PAGE, re.MULTILINE)
     assert told is not None
-    digits = len(told[1].partition(".")[2])
-    assert float(told[1]) == round(RUN[figure], digits)
+    digits = len(told[3].partition(".")[2])
+    assert float(told[3]) == round(RUN[figure], digits)
+    assert tuple(float(re.sub(r"[^\d.]", "", limit)) for limit in told.groups()[:2]) == LIMITS[figure]
+    assert told[4] == verdict_of(figure, RUN[figure])
+
+
+def test_capacity_is_computed_from_them() -> None:
+    assert (PROJECT / "docs" / "capacity.md").read_text(encoding="utf-8") == page(RUN)
 
 
 @pytest.mark.parametrize(("column", "chunk"), [(0, "100"), (1, "1000")])

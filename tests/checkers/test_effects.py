@@ -8,7 +8,7 @@ import pytest
 
 from harness.anomaly import Kind
 from harness.checkers import effects
-from harness.evidence import Expectations
+from harness.evidence.evidence import Expectations
 from tests.checkers.test_run_checkers import kinds, with_reminder, with_ticks
 from tests.checkers.world import STARTED, STARTED_MS, World, fault
 

@@ -11,13 +11,15 @@ import pytest
 from harness.anomaly import Kind
 from harness.checkers import crashed, effects, loudness, recovery, vacuity
 from harness.checkers.suite import check_all
-from harness.evidence import Bound, Evidence, Expectations, LoudSignal, ReplicaExit
+from harness.evidence.evidence import Bound, Evidence, Expectations, LoudSignal, ReplicaExit
 from harness.receipt import Receipt
 from tests.checkers.world import HEART, STARTED, STARTED_MS, World, fault
 
 DUE_MS = STARTED_MS + 3000
 BATCH = f"batch-1-{HEART}"
-SIGNAL = LoudSignal(fault="kill_worker", sources=("log:worker_lost", "health:import_overdue"), names=("worker-1",))
+SIGNAL = LoudSignal(
+    fault="kill_worker(worker-1)", sources=("log:worker_lost", "health:import_overdue"), names=("worker-1",)
+)
 
 
 def with_reminder(world: World, **changes: object) -> None:
@@ -122,6 +124,25 @@ def test_reminder_nobody_ordered(world: World) -> None:
     assert kinds(effects.check, world.evidence()) == [Kind.UNEXPECTED]
 
 
+@pytest.mark.parametrize("key", [None, "", "None", "null"])
+def test_reminder_without_a_key(world: World, key: str | None) -> None:
+    with_reminder(world, key=key)
+    [anomaly] = effects.check(world.evidence())
+    assert (anomaly.kind, anomaly.ids["reminder"]) == (Kind.WRONG_RECORD, "5")
+
+
+def test_two_reminders_under_one_key(world: World) -> None:
+    with_reminder(world)
+    due = (STARTED + timedelta(seconds=3)).isoformat()
+    world.op(kind="create_reminder", facts={"reminder_id": "6", "key": "l", "text": "Take it", "due": due})
+    world.add("reminders", id=6, user_id=1, key="l", text="Take it", due_ms=DUE_MS)
+    world.add("received", **(world.one("received") | {"reminder_id": "6", "key": "6:x"}))
+    assert effects.check(world.evidence()) == ()
+    world.one("received", reminder_id="6")["key"] = "5:x"
+    [anomaly] = effects.check(world.evidence())
+    assert (anomaly.kind, anomaly.ids["key"]) == (Kind.WRONG_RECORD, "5:x")
+
+
 def test_tick_published_twice(world: World) -> None:
     with_ticks(world)
     world.add("publishes", **(world.one("publishes") | {"message_id": "again"}))
@@ -179,6 +200,21 @@ def test_loudness(world: World, times: tuple[float, ...], name: str, expected: l
     assert kinds(loudness.check, evidence) == expected
 
 
+def test_of_what_is_done_twice_the_first_time_is_to_be_heard(world: World) -> None:
+    heard(world, after_s=12.0)
+    late = STARTED + timedelta(seconds=14)
+    again = fault(injected_at=late, bitten_at=late + timedelta(seconds=0.5))
+    expectations = Expectations(loud=(SIGNAL,))
+    assert loudness.check(world.evidence(faults=(fault(), again), expectations=expectations)) == ()
+    assert kinds(loudness.check, world.evidence(faults=(again, fault()), expectations=expectations)) == [Kind.SILENT]
+
+
+def test_what_is_to_be_heard_of_no_fault_is_an_error(world: World) -> None:
+    """A demand that nothing can break would hold without a word."""
+    with pytest.raises(KeyError):
+        loudness.check(world.evidence(expectations=Expectations(loud=(SIGNAL,))))
+
+
 def test_loud_by_health(world: World) -> None:
     problem = {"code": "import_overdue", "detail": "claimed by worker-1", "batch": BATCH}
     reading = {"imports": {"api-1": {"status": 503, "problems": [problem]}}}
@@ -201,7 +237,7 @@ def test_loud_by_metric(world: World, values: tuple[int | None, ...], expected: 
     for at_s, value in zip((1, 5, 12), values, strict=True):
         told = {} if value is None else {"app_problems{import_overdue}": float(value)}
         world.add("readings", at_ms=STARTED_MS + at_s * 1000, reading={"metrics": told})
-    signal = LoudSignal(fault="kill_worker", sources=("metric:app_problems{import_overdue}",))
+    signal = LoudSignal(fault="kill_worker(worker-1)", sources=("metric:app_problems{import_overdue}",))
     evidence = world.evidence(faults=(fault(),), expectations=Expectations(loud=(signal,)))
     assert kinds(loudness.check, evidence) == expected
 
@@ -212,7 +248,10 @@ def test_failure_without_a_trace(world: World) -> None:
     assert kinds(loudness.check, world.evidence()) == [Kind.SILENT, Kind.SILENT]
     world.add("log_lines", at_ms=1, replica="worker-1", event="chunk_failed", batch=BATCH, idx=1, line={})
     world.add("log_lines", at_ms=1, replica="worker-1", event="dead_lettered", line={"message": "m-1"})
-    assert loudness.check(world.evidence()) == ()
+    for level, expected in (("WARNING", [Kind.SILENT, Kind.SILENT]), ("ERROR", [])):
+        for line in world.rows["log_lines"]:
+            line["level"] = level
+        assert kinds(loudness.check, world.evidence()) == expected
 
 
 @pytest.mark.parametrize(
@@ -222,7 +261,8 @@ def test_dead_letter_of_a_chunk(world: World, chunk_id: int, expected: list[Kind
     world.add(
         "dead_letters", id=1, task="t", message_id="chunk:2", batch=BATCH, chunk_id=2, reason="r", is_redriven=True
     )
-    world.add("log_lines", at_ms=1, replica="w", event="dead_lettered", batch=BATCH, line={"chunk_id": chunk_id})
+    world.add("log_lines", at_ms=1, replica="w", event="dead_lettered", level="ERROR", batch=BATCH,
+              line={"chunk_id": chunk_id})  # fmt: skip
     assert kinds(loudness.check, world.evidence()) == expected
 
 
@@ -299,11 +339,43 @@ def test_alarm_in_the_control(world: World, pending: int, read_at: tuple[str, st
     assert kinds(loudness.check, world.evidence(expectations=control)) == expected
 
 
+def test_an_alarm_is_held_against_what_waited_when_it_was_read(world: World) -> None:
+    imports = {"api-1": {"status": 503, "problems": [{"code": "import_overdue"}]}}
+    for number, (at, pending) in enumerate([("1", 2), ("1", 0), ("2", 1), ("2", 0)]):
+        reading = {"imports": imports, "imports_at": at, "chunks": {"PENDING": pending}, "queues": {"default": 0}}
+        world.add("readings", at_ms=STARTED_MS + 250 * number, reading=reading)
+    control = Expectations(is_control=True, has_faults=False)
+    assert loudness.check(world.evidence(expectations=control)) == ()
+
+
 def test_error_logged_in_the_control(world: World) -> None:
     world.add("log_lines", at_ms=STARTED_MS, replica="api-1", level="ERROR", event="oops", message="boom", line={})
     control = Expectations(is_control=True, has_faults=False)
     assert kinds(loudness.check, world.evidence(expectations=control)) == [Kind.FALSE_ALARM]
     assert loudness.check(world.evidence()) == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "lasted_s", "expected"),
+    [
+        ({}, 3.0, []),
+        ({"level": "WARNING"}, 3.0, [Kind.SILENT]),
+        ({"batch": BATCH}, 3.0, [Kind.SILENT]),
+        ({"service": "api"}, 3.0, [Kind.SILENT]),
+        ({"at_ms": STARTED_MS}, 3.0, [Kind.SILENT]),
+        ({"at_ms": STARTED_MS}, 1.0, []),
+    ],
+    ids=["said", "in passing", "of a chunk", "by the api", "before", "too short to be met"],
+)
+def test_a_sweeper_that_cannot_sweep(
+    world: World, changes: dict[str, object], lasted_s: float, expected: list[Kind]
+) -> None:
+    said = {"at_ms": STARTED_MS + 11_000, "replica": "worker-1", "service": "worker", "level": "ERROR",
+            "event": "database_unavailable", "line": {}}  # fmt: skip
+    world.add("log_lines", **(said | changes))
+    bitten_at = STARTED + timedelta(seconds=10)
+    killed = fault(name="kill_postgres", bitten_at=bitten_at, healed_at=bitten_at + timedelta(seconds=lasted_s))
+    assert kinds(loudness.check, world.evidence(faults=(killed,))) == expected
 
 
 def test_recovery_clean(world: World) -> None:

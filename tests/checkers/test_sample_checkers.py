@@ -9,11 +9,11 @@ from collections.abc import Callable
 import pytest
 
 from harness.anomaly import Kind
-from harness.canonical import fingerprint_of
 from harness.checkers import duplicates, loss, marks, phantoms, records
+from harness.checkers.canonical import fingerprint_of
 from harness.checkers.fates import counts
 from harness.checkers.tally import NAMED, total_of
-from harness.evidence import Evidence, Expectations
+from harness.evidence.evidence import Evidence, Expectations
 from tests.checkers.world import CHUNK_SIZE, HEART, World, uuid_of
 
 KEY = f"u1/d0/{HEART}/b0"
@@ -154,6 +154,18 @@ CASES: list[tuple[Callable[[World], None], list[tuple[Kind, str]]]] = [
     (other_uuid, [(Kind.WRONG_RECORD, VALID)]),
     (other_source_kind, [(Kind.WRONG_RECORD, "1")]),
 ]
+
+
+@pytest.mark.parametrize(
+    ("kept", "is_right"),
+    [({"id": "w\0"}, True), ({"id": "w"}, False), ("w\0", False)],
+    ids=["as sent", "without it", "another value"],
+)
+def test_what_a_column_cannot_hold_is_kept_as_text(world: World, kept: object, is_right: bool) -> None:
+    world.one("samples", mark="bad")["sent"] = json.dumps({"id": "w\0"})
+    world.one("rejected", reason="wrong_unit")["sample"] = json.dumps({"raw": json.dumps(kept)})
+    found = marks.check(world.evidence())
+    assert [each.kind for each in found] == ([] if is_right else [Kind.WRONG_RECORD])
 
 
 def test_clean(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -69,3 +70,24 @@ def test_what_leaks_is_named_and_not_repeated(world: World, text: str, what: str
     assert found.kind is Kind.LEAKED
     assert found.summary == f"2 log lines of worker-1 (chunk_finished) hold {what}"
     assert (found.ids["service"], found.ids["batch"], found.ids["chunk"]) == ("worker-1", "b", "3")
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "what"),
+    [
+        ("accounts_device", f"(1,1,d0,{TOKEN},2026)", "the token of a device"),
+        ("accounts_device", f"(1,1,d0,{hashlib.sha256(TOKEN.encode()).hexdigest()},2026)", None),
+        ("accounts_device", f"(1,1,d0,{TOKEN[::-1]},2026)", None),
+        ("accounts_user", "(1,u1,UTC)", "the key of an account"),
+        ("accounts_user", "(1,0f1e2d,UTC)", None),
+    ],
+    ids=["token", "its hash", "another's", "key", "hash of a key"],
+)
+def test_what_is_stored_as_it_is(world: World, source: str, text: str, what: str | None) -> None:
+    world.op(kind="register", facts={"token_sha256": hashlib.sha256(TOKEN.encode()).hexdigest()})
+    world.add("account_rows", source=source, id=1, text=text)
+    found = secrecy.check(world.evidence())
+    assert [(each.kind, each.summary) for each in found] == (
+        [(Kind.LEAKED, f"row 1 of {source} holds {what} as it is")] if what else []
+    )
+    assert all(TOKEN not in str(each) for each in found)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from harness.anomaly import Kind
 from harness.checkers import anchors, answers
-from tests.checkers.world import HEART, STARTED, STARTED_MS, World
+from harness.evidence.evidence import Expectations
+from tests.checkers.world import HEART, STARTED, STARTED_MS, World, fault
 
 BATCH = f"batch-1-{HEART}"
 MOVED_MS = STARTED_MS + 5000
 RIGHT = {
     "status": "COMPLETED", "doneCount": 2, "failedCount": 0, "importedSamples": 8, "duplicateSamples": 1,
-    "rejectedSamples": 3,
+    "rejectedSamples": 3, "failedChunks": [],
 }  # fmt: skip
 
 
@@ -112,3 +115,60 @@ def test_the_anchor_told_at_the_end_is_that_of_the_rows(world: World, told: str 
     found = answers.check(world.evidence())
     assert [each.kind for each in found] == ([] if is_right else [Kind.WRONG_ANSWER])
     assert answers.check(world.evidence(moving=("batch 1 PROCESSING",))) == ()
+
+
+def ready(
+    world: World, *, status: int, asked_s: float, dead: tuple[float, ...] = (), alive: tuple[float, ...] = ()
+) -> None:
+    """One answer of /health/, and the watch's own looks at Postgres, all in seconds after the start."""
+
+    def at(second: float) -> str:
+        return (STARTED + timedelta(seconds=second)).isoformat()
+
+    answer = {"status": status, "asked": at(asked_s), "answered": at(asked_s + 0.1)}
+    world.add("readings", at_ms=STARTED_MS, reading={"ready": {"api-1": answer}})
+    for second in (*dead, *alive):
+        error = {"postgres_error": "OperationalError"} if second in dead else {}
+        world.add("readings", at_ms=STARTED_MS, reading={"postgres_at": at(second), **error})
+
+
+@pytest.mark.parametrize(
+    ("dead", "alive", "status", "is_right"),
+    [
+        ((11.0, 12.0, 13.0), (10.0,), 200, False),
+        ((11.0, 12.0, 13.0), (10.0,), 503, True),
+        ((11.0, 12.0), (13.0,), 200, True),
+        ((12.0, 13.0), (11.0,), 200, True),
+        ((11.0,), (), 200, True),
+        ((), (11.0, 12.0, 13.0), 200, True),
+    ],
+    ids=["ready", "not ready", "alive soon after", "alive just before", "not looked at", "alive"],
+)
+def test_no_replica_is_ready_while_postgres_is_dead(
+    world: World, dead: tuple[float, ...], alive: tuple[float, ...], status: int, is_right: bool
+) -> None:
+    ready(world, status=status, asked_s=11.5, dead=dead, alive=alive)
+    killed = world.evidence(faults=(fault(name="kill_postgres", target="postgres"),))
+    assert [each.ids["service"] for each in answers.check(killed)] == ([] if is_right else ["api-1"])
+    assert answers.check(world.evidence(faults=(fault(name="terminate_sessions", target="worker→postgres"),))) == ()
+
+
+@pytest.mark.parametrize(
+    ("targets", "is_control", "is_right"),
+    [
+        ((), True, False),
+        (("redis",), False, False),
+        (("worker→redis", "redis"), False, False),
+        (("redis", "postgres"), False, True),
+        (("api-1",), False, True),
+        ((), False, True),
+    ],
+    ids=["control", "redis", "redis and its link", "postgres, too", "api", "nothing to go by"],
+)
+def test_every_replica_stays_ready_without_redis(
+    world: World, targets: tuple[str, ...], is_control: bool, is_right: bool
+) -> None:
+    ready(world, status=503, asked_s=11.5)
+    faults = tuple(fault(name="freeze", target=each) for each in targets)
+    evidence = world.evidence(faults=faults, expectations=Expectations(is_control=is_control))
+    assert [each.kind for each in answers.check(evidence)] == ([] if is_right else [Kind.WRONG_ANSWER])

@@ -10,7 +10,8 @@ import pytest
 
 from harness.anomaly import Kind
 from harness.checkers import accounting, aggregates, anchors, answers
-from harness.evidence import Evidence, Expectations
+from harness.evidence.evidence import Evidence, Expectations
+from harness.evidence.observe import name_batches
 from tests.checkers.world import HEART, STARTED_MS, STEPS, World, fault
 
 KEY = f"u1/d0/{HEART}/b0"
@@ -118,7 +119,7 @@ def code_twice(world: World) -> None:
 
 def progress_differs(world: World) -> None:
     told = {"status": "COMPLETED", "doneCount": 2, "failedCount": 0, "importedSamples": 8, "duplicateSamples": 1,
-            "rejectedSamples": 2}  # fmt: skip
+            "rejectedSamples": 2, "failedChunks": []}  # fmt: skip
     world.op(batch=BATCH, facts={"progress": told})
 
 
@@ -287,12 +288,20 @@ def test_aggregates_as_told(world: World) -> None:
         {"type": HEART},
     )
     told = {"day": str(day), "total": None, "mean": mean, "minimum": low, "maximum": high, "sampleCount": count}
-    for days, expected in (([told], 0), ([told | {"maximum": high + 1}], 1), ([], 1)):
+    other_day = ("2026-03-11", "2026-05-31")
+    for days, asked, expected in (
+        ([told], (str(day), str(day)), 0),
+        ([told | {"maximum": high + 1}], ("2026-03-01", "2026-05-31"), 1),
+        ([], ("2026-03-01", str(day)), 1),
+        ([], (str(day), "2026-05-31"), 1),
+        ([], other_day, 0),
+        ([told], other_day, 1),
+    ):
         evidence.tables.execute("DELETE FROM ops WHERE kind = 'aggregates'")
         evidence.tables.execute(
             "INSERT INTO ops (op, kind, user, device, outcome, type, wrong, facts, attempts)"
             " VALUES ('a', 'aggregates', 'u1', 'u1/d0', 'OK', ?, [], ?, '[]')",
-            [HEART, json.dumps({"final": True, "days": days})],
+            [HEART, json.dumps({"final": True, "days": days, "first": asked[0], "last": asked[1]})],
         )
         assert len(answers.check(evidence)) == expected
 
@@ -338,3 +347,28 @@ def test_an_abandoned_batch_that_is_still_imported_has_no_end_yet(world: World) 
     world.one("chunks", id=2).update(status="PENDING", finished_ms=None)
     world.rows["records"] = [each for each in world.rows["records"] if each["chunk_id"] != 2]
     assert accounting.check(world.evidence()) == ()
+
+
+@pytest.mark.parametrize(("told", "expected"), [([1], 0), ([2], 1), ([0], 1), ([], 1)], ids=str)
+def test_failed_chunks_as_told(world: World, told: list[int], expected: int) -> None:
+    world.one("chunks", id=2).update(status="FAILED", imported_count=0, duplicate_count=0, rejected_count=0)
+    world.one("batches", id=BATCH).update(done_count=1, failed_count=1)
+    progress = {
+        "status": "COMPLETED", "doneCount": 1, "failedCount": 1, "importedSamples": 4, "duplicateSamples": 1,
+        "rejectedSamples": 1, "failedChunks": told,
+    }  # fmt: skip
+    world.op(batch=BATCH, facts={"progress": progress})
+    assert len(answers.check(world.evidence())) == expected
+
+
+def test_a_key_that_several_devices_use_is_each_ones_own(world: World) -> None:
+    for user_id in (1, 2):
+        key = f"u{user_id}/d0/{HEART}/b0"
+        world.one("batches", batch_key=key)["batch_key"] = "everybody's"
+        world.one("ops", batch_key=key, kind="start_import")["facts"]["idempotency_key"] = "everybody's"
+        world.one("ops", batch_key=f"u{user_id}/d0/{STEPS}/b0", kind="start_import")["facts"]["idempotency_key"] = "x"
+    evidence = world.evidence()
+    name_batches(evidence.tables)
+    assert dict(evidence.rows("SELECT id, batch_key FROM batches")) == {
+        row["id"]: row["id"].replace("batch-", "u", 1).replace("-", "/d0/", 1) + "/b0" for row in world.rows["batches"]
+    }

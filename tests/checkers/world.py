@@ -11,10 +11,10 @@ from uuid import UUID
 import duckdb
 import pytest
 
-from harness.aggregates import recompute
+from harness.checkers.recomputation import recompute
 from harness.devices.types import SAMPLE_TYPES
-from harness.evidence import Evidence, Expectations
-from harness.evidence_tables import NATURAL_KEY, TABLES, create_tables, open_tables
+from harness.evidence.evidence import Evidence, Expectations
+from harness.evidence.tables import NATURAL_KEY, TABLES, create_tables, open_tables
 from harness.receipt import Injected, Receipt
 
 STARTED = datetime(2026, 4, 10, 12, 0, tzinfo=UTC)

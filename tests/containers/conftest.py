@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import docker
 import pytest
 
-from harness.drivers.engine import connect
+from harness.engine import connect
 
 
 @pytest.fixture(scope="session")

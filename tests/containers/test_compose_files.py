@@ -7,7 +7,7 @@ from typing import Any
 import docker
 import pytest
 
-from harness.drivers.compose_model import FILES, FOLDER, HELPERS, resolve
+from harness.drivers.container.compose_model import FILES, FOLDER, HELPERS, resolve
 from harness.drivers.protocol import STORES
 
 pytestmark = [pytest.mark.stack, pytest.mark.needs("engine")]
@@ -35,6 +35,10 @@ def lab(engine: docker.DockerClient) -> Services:
     """With the lab's overlay."""
     services: Services = resolve({})["services"]
     return services
+
+
+def test_the_project_has_a_name_of_its_own(engine: docker.DockerClient) -> None:
+    assert resolve({}, files=FILES[:1])["name"] == "chaos-lab"
 
 
 def test_the_stack_is_what_the_architecture_says(stack: Services) -> None:

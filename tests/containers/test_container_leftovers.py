@@ -14,10 +14,10 @@ import pytest
 from docker.errors import NotFound
 
 from harness.clock import wait_for
-from harness.drivers.container_leftovers import stacks, undo_container_leftovers
-from harness.drivers.engine import labels
-from harness.drivers.lab_home import PROJECT, lab_home
-from harness.leftovers import Journal
+from harness.drivers.container.leftovers import stacks, undo_container_leftovers
+from harness.drivers.leftovers import Journal
+from harness.engine import labels
+from harness.lab_home import PROJECT, lab_home
 
 pytestmark = pytest.mark.stack
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import docker
 import pytest
 
-from harness.drivers.container_processes import ShellView
-from harness.images import ensure_images
+from harness.drivers.container.processes import ShellView
+from harness.images.images import ensure_images
 
 pytestmark = pytest.mark.stack
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from harness.drivers.containers import ContainersStack
-from harness.drivers.lab_home import lab_home
-from harness.drivers.launches import helper_env
-from harness.drivers.link_set import LinkSet
-from harness.drivers.port_book import PortBook
+from harness.drivers.leftovers import Journal
+from harness.drivers.process.launches import helper_env
+from harness.drivers.process.link_set import LinkSet
+from harness.drivers.process.port_book import PortBook
 from harness.drivers.processes import ProcessesStack
 from harness.drivers.protocol import Stack, StackSpec
-from harness.leftovers import Journal
+from harness.lab_home import lab_home
 from tests.contract.echo_server import EchoServer
 from tests.contract.paths import HarmedPath
 

@@ -14,7 +14,7 @@ import redis
 
 from harness.clock import wait_for
 from harness.drivers.protocol import Scope, Stack, State
-from harness.errors import DriverError, MissingCapability
+from harness.errors import DriverError, MissingCapability, StartFailed
 from harness.links.toxics import BlackHole, Refuse
 
 pytestmark = pytest.mark.stack
@@ -287,9 +287,14 @@ def test_changed_environment_is_one_services_from_its_next_start_on(stack: Stack
     stack.change_env("api", {"BUILD_ID": "changed"})
     try:
         assert health(stack, "api-1")["build"] == "contract"
+        assert stack.environment("api-1")["BUILD_ID"] == "contract"
         stack.stop_replica("api-1")
         stack.start_replica("api-1")
         assert health(stack, "api-1")["build"] == "changed"
+        assert {name: stack.environment(name)["BUILD_ID"] for name in stack.replicas("api")} == {
+            "api-1": "changed",
+            "api-2": "contract",
+        }
         assert health(stack, "api-2")["build"] == "contract"
     finally:
         stack.change_env("api", {"BUILD_ID": "contract"})
@@ -326,11 +331,15 @@ def test_a_service_that_refuses_its_configuration_says_so(stack: Stack) -> None:
     stack.change_env("beat", {"APP_ENV": None})
     try:
         stack.kill_replica("beat-1")
-        with pytest.raises(DriverError, match=r"code=78[\s\S]*APP_ENV"):
+        with pytest.raises(StartFailed, match=r"code=78[\s\S]*APP_ENV") as refused:
             stack.start_replica("beat-1")
+        assert "APP_ENV" not in stack.environment("beat-1")
+        assert "DATABASE_URL" in stack.environment("beat-1")
+        assert (refused.value.replica, refused.value.exit_code) == ("beat-1", 78)
     finally:
         stack.change_env("beat", {"APP_ENV": "dev"})
-    stack.start_replica("beat-1")
+        if not stack.processes("beat-1"):
+            stack.start_replica("beat-1")
 
 
 def test_a_link_harms_one_service_alone_and_heals(stack: Stack) -> None:

@@ -11,8 +11,8 @@ import socket
 import pytest
 
 from harness.clock import wait_for
-from harness.drivers.link_set import LinkSet
-from harness.drivers.port_book import PortBook
+from harness.drivers.process.link_set import LinkSet
+from harness.drivers.process.port_book import PortBook
 from harness.links.toxics import Bandwidth, BlackHole, HalfOpen, Latency, Refuse, Reset, Slicer, Traffic
 from tests.contract.echo_server import EchoServer
 from tests.contract.paths import (
@@ -191,6 +191,27 @@ def test_a_fault_hits_one_service_alone(links: tuple[LinkSet, PortBook]) -> None
             harmed.link.heal()
 
 
+def test_traffic_tells_silenced_connections_and_the_oldest_that_is_open(path: HarmedPath) -> None:
+    before = path.link.traffic()
+    with path.connection():
+        with path.connection():
+            path.link.harm(HalfOpen())
+        with path.connection():
+            after = path.link.traffic()
+    assert after.silenced >= before.silenced + 2
+    assert after.oldest == before.opened + 3
+
+
+def test_a_round_trip_of_the_proxys_own_takes_as_long_as_a_clients(path: HarmedPath) -> None:
+    path.await_passing()
+    free_s = min(path.link.round_trip_s(b"x") for _ in range(5))
+    path.link.harm(Latency(latency_s=0.15))
+    harmed_s = path.link.round_trip_s(b"x")
+    path.link.heal()
+    assert harmed_s >= 2 * 0.15
+    assert free_s < harmed_s / 2
+
+
 def test_traffic_counts_bytes_and_connections(path: HarmedPath) -> None:
     before = path.link.traffic()
     with path.connection() as client:
@@ -201,6 +222,8 @@ def test_traffic_counts_bytes_and_connections(path: HarmedPath) -> None:
             open=before.open + 1,
             up_bytes=before.up_bytes + passed,
             down_bytes=before.down_bytes + passed,
+            silenced=before.silenced,
+            oldest=before.opened + 1 if before.oldest is None else before.oldest,
         )
         wait_for(
             lambda: path.link.traffic() == during,

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from harness.devices.generator import DevicePlan, Shape, late_sync, next_sync, plans
+from harness.devices.generator import DevicePlan, Shape, _with_specials, late_sync, next_sync, plans
 from harness.devices.landmarks import clock_changes_us, landmarks
 from harness.devices.sample import Mark, Sample, Spelling, normal_source, spell_time, spell_value
-from harness.devices.specials import BAD_REASONS_MADE
+from harness.devices.specials import BAD_REASONS_MADE, _other_value
 from harness.devices.streams import wearer
 from harness.devices.types import BY_IDENTIFIER, REJECTION_REASONS, SAMPLE_TYPES, TypeKind
-from harness.row import Load
+from harness.rows.row import Load
 
 SHAPE = Shape(seed=5, phones=4, samples=4_000)
 Content = tuple[str, int, int, float | str, str | None, str]
@@ -42,6 +44,30 @@ def content(sample: Sample) -> Content:
 def test_same_seed_same_data(made: tuple[DevicePlan, ...]) -> None:
     assert tuple(plans(SHAPE)) == made
     assert tuple(plans(Shape(seed=6, phones=4, samples=4_000))) != made
+
+
+def test_the_run_is_in_nothing_but_names() -> None:
+    def drawn(run: str) -> list[object]:
+        shape = Shape(seed=5, phones=2, samples=400, run=run)
+        made = tuple(plans(shape))
+        syncs = [
+            sync
+            for plan in made
+            for batch in plan.batches
+            for sync in (
+                next_sync(plan, batch=batch, anchor=None, turn=1, shape=shape),
+                late_sync(plan, batch=batch, anchor=None, turn=2, is_closed=False, shape=shape),
+            )
+        ]
+        batches = [*(batch for plan in made for batch in plan.batches), *syncs]
+        return [
+            (each.type, each.start_us, each.end_us, each.value, each.unit, each.source.kind, each.mark, each.reason)
+            for batch in batches
+            for chunk in batch.chunks
+            for each in chunk
+        ]
+
+    assert drawn("load1a2b3c") == drawn("load4d5e6f")
 
 
 def test_at_least_what_was_asked_for(made: tuple[DevicePlan, ...]) -> None:
@@ -98,6 +124,13 @@ def test_every_reason_is_made(made: tuple[DevicePlan, ...]) -> None:
     assert seen - {"uuid_conflict"} == BAD_REASONS_MADE
 
 
+def test_what_json_can_escape_or_spell_and_a_store_may_not_hold(made: tuple[DevicePlan, ...]) -> None:
+    odd = [sample.as_json() for _, sample in samples_of(made) if sample.reason in ("bad_value", "bad_source")]
+    for text in ("\\u0000", "\\ud83d", " 1" + "0" * 200, " -1" + "0" * 200):
+        assert any(text in each for each in odd), text
+    assert all(each.encode() for each in odd)
+
+
 def test_bad_samples_have_uuids_of_their_own(made: tuple[DevicePlan, ...]) -> None:
     good = {sample.uuid for _, sample in samples_of(made) if sample.mark is not Mark.BAD}
     assert [s.key for _, s in samples_of(made) if s.mark is Mark.BAD and s.uuid in good] == []
@@ -107,6 +140,17 @@ def test_twins_differ_in_one_field_each(made: tuple[DevicePlan, ...]) -> None:
     twins = {s.key.rpartition("twin")[2] for _, s in samples_of(made) if "/twin" in s.key}
     assert twins == {"0", "1", "2", "3"}
     assert {s.type for _, s in samples_of(made) if "/twin" in s.key} == {kind.identifier for kind in SAMPLE_TYPES}
+
+
+def test_a_near_twin_is_no_other_sample_of_the_stream(made: tuple[DevicePlan, ...]) -> None:
+    """Two that differ in their value alone, as sleep at one time of two kinds: a twin of one would be the other."""
+    kind = BY_IDENTIFIER["HKQuantityTypeIdentifierHeartRate"]
+    stream = [each for _, each in samples_of(made) if each.mark is Mark.VALID and each.type == kind.identifier][:50]
+    stream[42] = replace(stream[43], value=_other_value(kind, stream[43].value), key="other")
+    owner = wearer(user=made[0].user, zone=made[0].zone)
+    sent = _with_specials(stream, owner=owner, prefix="p", rng=random.Random(1))
+    counts = Counter(content(each) for each in sent if each.mark is Mark.VALID)
+    assert counts[content(stream[42])] == 1
 
 
 def test_two_phones_of_one_person_share_some_samples(made: tuple[DevicePlan, ...]) -> None:
@@ -155,10 +199,21 @@ def test_the_hour_that_comes_twice_has_samples_both_times(zone: str) -> None:
     before, after = [
         datetime.fromtimestamp(sample.start_us / 1e6, ZoneInfo(zone))
         for sample in landmarks(steps, owner=owner, prefix="p", mark=Mark.VALID)
-        if "/everybodys" not in sample.key
+        if "/before" in sample.key or "/after" in sample.key
     ]
     assert (before.date(), before.hour) == (after.date(), after.hour)
     assert before.utcoffset() != after.utcoffset()
+
+
+def test_what_lasts_for_days_is_of_every_type_but_sleep() -> None:
+    owner = wearer(user="u", zone="UTC")
+    long = {
+        kind.kind
+        for kind in SAMPLE_TYPES
+        for sample in landmarks(kind, owner=owner, prefix="p", mark=Mark.VALID)
+        if sample.end_us - sample.start_us == 6 * 86_400_000_000
+    }
+    assert long == set(TypeKind) - {TypeKind.SLEEP}
 
 
 def test_zones_without_a_change_have_no_such_hour() -> None:

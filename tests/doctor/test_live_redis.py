@@ -10,7 +10,7 @@ import redis
 from harness.doctor.deployment import Deployment
 from harness.doctor.examination import examine
 from harness.doctor.live_redis import ask_redis
-from harness.drivers.embedded import running_redis
+from harness.drivers.process.embedded import running_redis
 from harness.errors import LabError
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from harness.demands.required import REQUIRED
 from harness.doctor.deployment import Broker, Deployment, Service
 from harness.doctor.examination import examine
 from harness.doctor.versions import BAD, BadVersions
@@ -41,7 +42,14 @@ def sound() -> Deployment:
     )
     broker = Broker(where="redis", eviction="noeviction", appendonly=True, waiting={"default": 3}, consumers=2)
     pins = {"celery": "5.6.3", "kombu": "5.6.2", "billiard": "4.2.4", "redis": "6.4.0", "packaging": "26.4"}
-    return Deployment(services=services, brokers=(broker,), pins=pins, pins_from="app.lock", queues=("default", "high"))
+    return Deployment(
+        services=services,
+        brokers=(broker,),
+        pins=pins,
+        pins_from="app.lock",
+        queues=("default", "high"),
+        required=REQUIRED,
+    )
 
 
 def changed(role: str, change: Callable[[Service], Service]) -> Deployment:

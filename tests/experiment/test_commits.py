@@ -14,14 +14,14 @@ import psycopg
 import pytest
 
 from harness.clock import wait_for
-from harness.drivers.embedded import running_postgres, running_redis
+from harness.drivers.process.embedded import running_postgres, running_redis
 from harness.drivers.protocol import Stack, State
 from harness.errors import Inconclusive
 from harness.events import Event
-from harness.experiment import Experiment, new_experiment
-from harness.phases import Phases
-from harness.plan import Plan
-from harness.row import Load, Row
+from harness.experiment.experiment import Experiment, new_experiment
+from harness.experiment.phases import Phases
+from harness.rows.plan import Plan
+from harness.rows.row import Load, Row
 
 NOBODY = 0
 PATIENCE_S = 60.0

@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from harness.contention import LEAST_RAN_NS, Contention
+from harness.experiment.contention import LEAST_RAN_NS, Contention
 
 
 def _thread(threads: Path, number: int, *, ran_ns: int, waited_ns: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from harness.experiment import Experiment
+from harness.experiment.experiment import Experiment
 from harness.receipt import Injected
 from harness.times import Recovery
 

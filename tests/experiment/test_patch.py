@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from harness.errors import LabError
-from harness.patch import Caught, patch_block, patch_code, patched_copy
 from harness.report.record import PATCH_FILE
+from harness.run.campaign import Campaign
+from harness.run.patch import Caught, patch_block, patch_code, patched_copy
+from harness.run.plugin import Mode, Selection
+from harness.run_record import RunRecord
 from harness.verdict import ExitCode
 
 DIFF = "--- {a}app/x.py\n+++ {b}app/x.py\n@@ -1 +1 @@\n-good = 1\n+good = 2\n"
@@ -61,3 +64,17 @@ def test_caught_is_one_and_not_caught_is_zero() -> None:
     assert patch_code(ExitCode.INCONCLUSIVE, None) is ExitCode.INCONCLUSIVE
     assert patch_block(Path("f"), caught) == {"file": "f", "caught_by": {"id": "W6", "kind": "lost"}}
     assert patch_block(Path("f"), None) == {"file": "f", "caught_by": None}
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (ExitCode.VALID, "PATCH d.diff not caught: "),
+        (ExitCode.INCONCLUSIVE, "INCONCLUSIVE: PATCH d.diff was not judged: "),
+        (ExitCode.LAB_FAILED, "LAB FAILED: PATCH d.diff was not judged: "),
+    ],
+)
+def test_only_a_valid_run_says_that_a_patch_was_not_caught(code: ExitCode, expected: str, tmp_path: Path) -> None:
+    campaign = Campaign(selection=Selection(mode=Mode.CHAOS), driver="processes", seed=1, patch=Path("d.diff"))
+    record = RunRecord(directory=tmp_path, driver="processes", seed=1, argv=(), times={}, root=tmp_path)
+    assert campaign.last_line(record, code, None).startswith(expected)

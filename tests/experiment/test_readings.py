@@ -13,12 +13,12 @@ import pytest
 import redis
 
 from harness.clock import pause, wait_for
-from harness.drivers.embedded import RunningRedis, running_postgres, running_redis
+from harness.drivers.process.embedded import RunningRedis, running_postgres, running_redis
 from harness.errors import DriverError
 from harness.events import Event, PhaseEvent, ReadingEvent
+from harness.evidence.watch import STALE_S, Sampler, Watch, Watched
+from harness.experiment.phases import Phases
 from harness.ledger import Tally
-from harness.phases import Phases
-from harness.watch import STALE_S, Sampler, Watch, Watched
 
 SCHEMA = """
 create table healthkit_import_chunk (batch_id uuid, status text, imported_count int);

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from harness.anomaly import Anomaly, Kind
-from harness.patch import Caught, caught_by
+from harness.checkers.tally import NAMED, named
 from harness.receipt import Injected, Receipt
 from harness.redaction import redact, redact_env
-from harness.row import Row
+from harness.rows.row import Row
+from harness.run.patch import Caught, caught_by
 from harness.run_record import COUNTS, PHASES, RunRecord, ScenarioRecord, new_run_directory
 from harness.verdict import ExitCode, Verdict
 
@@ -35,7 +36,7 @@ SCENARIO: Mapping[str, Any] = {
 }  # fmt: skip
 FAULT: Mapping[str, Any] = {
     "name": str, "target": str, "injected_at": STAMP, "bitten_at": STAMP, "healed_at": STAMP,
-    "receipt": {"source": str, "before": str, "after": str}, "details": dict,
+    "receipt": {"source": str, "before": str, "after": str},
 }  # fmt: skip
 
 
@@ -106,6 +107,16 @@ def test_the_first_twenty_anomalies_are_named_and_all_are_counted(tmp_path: Path
     assert (lost["count"], len(lost["first"]), lost["first"][0]) == (30, 20, {"summary": "s0", "ids": {"sample": "0"}})
 
 
+def test_those_that_are_not_named_are_counted(tmp_path: Path) -> None:
+    found = named(Kind.LOST, [(f"s{number}", {}) for number in range(NAMED + 100)])
+    record = RunRecord(
+        directory=tmp_path, driver="processes", seed=7, argv=[], times={}, root=ROOT,
+        scenarios=[replace(scenario(), anomalies=(*found[:3], *found[NAMED:]))], code=ExitCode.INVALID,
+    )  # fmt: skip
+    lost = json.loads(record.write().read_text())["scenarios"][0]["anomalies"]["lost"]
+    assert (lost["count"], [each["summary"] for each in lost["first"]]) == (103, ["s0", "s1", "s2"])
+
+
 def test_no_secret_is_written(tmp_path: Path) -> None:
     written(tmp_path)
     assert "geheim" not in (tmp_path / "run.json").read_text()
@@ -117,6 +128,7 @@ def test_no_secret_is_written(tmp_path: Path) -> None:
 def test_as_expected_needs_the_declared_kind() -> None:
     caught = scenario()
     assert caught.is_as_expected()
+    assert replace(caught, expected="late", verdict=Verdict.SKIPPED).is_as_expected()
     assert not replace(caught, expected="late").is_as_expected()
     assert not replace(caught, verdict=Verdict.VALID).is_as_expected()
     assert caught.label() == "W6[v] × no_sweeper"

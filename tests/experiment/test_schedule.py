@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from harness.schedule import ENTRIES, doubled_ticks, late_ticks
+from harness.experiment.schedule import ENTRIES, doubled_ticks, late_ticks
 from harness.witness import Published
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)

@@ -9,11 +9,11 @@ import psycopg
 import pytest
 
 from harness.clock import wait_for
-from harness.commit_wait import CommitWait
-from harness.drivers.embedded import running_postgres
+from harness.drivers.process.embedded import running_postgres
 from harness.errors import Inconclusive
 from harness.receipt import Receipt
-from harness.tripwire import MidChunk, Point
+from harness.tripwires.commit_wait import CommitWait
+from harness.tripwires.tripwire import MidChunk, Point
 
 UUID = "11111111-1111-1111-1111-111111111111"
 BATCH = "22222222-2222-2222-2222-222222222222"
@@ -132,3 +132,17 @@ def test_a_commit_waits_durable_and_unanswered_until_released(dsn: str) -> None:
         commit.release()
     importer.end()
     wait_for(lambda: records(dsn) == 3, awaiting="the committed records", timeout_s=60)
+
+
+def test_who_is_parked_is_held_until_he_leaves(dsn: str) -> None:
+    with MidChunk(dsn, POINT) as tripwire:
+        importer = Importer(dsn)
+        parked = tripwire.wait_until_parked(timeout_s=60)
+        assert tripwire.holds(parked)
+        with psycopg.connect(dsn, autocommit=True) as session:
+            session.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                "where application_name = 'chaoslab' and state = 'idle in transaction'"
+            )
+        wait_for(lambda: not tripwire.holds(parked), awaiting="the backend to leave", timeout_s=60)
+    importer.end()

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from harness.anomaly import Anomaly, Kind
-from harness.plugin import run_code
-from harness.row import Row
+from harness.rows.row import Row
+from harness.run.campaign import Campaign
+from harness.run.plugin import Mode, Selection, run_code
 from harness.run_record import RunRecord, ScenarioRecord
 from harness.verdict import ExitCode, Verdict, judge, worst
 
@@ -56,7 +57,9 @@ CASES = {
     "inconclusive": ((played("CONTROL"), played("W6", Verdict.INCONCLUSIVE)), False, U),
     "one never ran": ((played("CONTROL"),), False, L),
     "no control": ((played("W6"),), False, L),
-    "control inconclusive": ((played("CONTROL", Verdict.INCONCLUSIVE), played("W6")), False, U),
+    "control inconclusive": ((played("CONTROL", Verdict.INCONCLUSIVE),), False, U),
+    "control invalid": ((played("CONTROL", Verdict.INVALID, anomalies=LOST),), False, I_),
+    "control that the lab failed": ((played("CONTROL", Verdict.INCONCLUSIVE, lab_failed=True),), False, L),
     "lab failed": ((played("CONTROL"), played("W6", Verdict.INCONCLUSIVE, lab_failed=True)), False, L),
     "skipped": ((played("CONTROL"), played("W6", Verdict.SKIPPED)), False, V),
     "skipped under --require": ((played("CONTROL"), played("W6", Verdict.SKIPPED)), True, U),
@@ -81,3 +84,14 @@ PLANTED = {
 def test_exit_code_of_a_planted_defect(case: str, tmp_path: Path) -> None:
     scenario, expected = PLANTED[case]
     assert code_of(tmp_path, played("CONTROL"), scenario, planned=["CONTROL", scenario.label()]) is expected
+
+
+def test_planted_runs_that_were_skipped_are_neither_caught_nor_missed(tmp_path: Path) -> None:
+    campaign = Campaign(selection=Selection(mode=Mode.DEFECTS), driver="processes", seed=1)
+    record = RunRecord(directory=tmp_path, driver="processes", seed=1, argv=(), times={}, root=tmp_path)
+    planted: dict[str, object] = {"planted": "no_sweeper", "expected": "lost"}
+    record.scenarios += [
+        played("W6", Verdict.INVALID, anomalies=LOST, **planted),
+        *(played(id, verdict, **planted) for id, verdict in (("W5", Verdict.VALID), ("W19", Verdict.SKIPPED))),
+    ]
+    assert campaign.last_line(record, ExitCode.INVALID, None).startswith("INVALID: 1 of 2 planted runs as declared")

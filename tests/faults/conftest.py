@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from harness.drivers.embedded import running_postgres
+from harness.drivers.process.embedded import running_postgres
 from harness.drivers.protocol import Stack
 
 

@@ -10,11 +10,11 @@ import psycopg
 import pytest
 
 from harness.clock import wait_for
-from harness.commit_wait import CommitWait
 from harness.drivers.protocol import Stack
 from harness.faults.commits import LoseCommitAnswer
 from harness.receipt import Receipt
-from harness.tripwire import Parked, Point
+from harness.tripwires.commit_wait import CommitWait
+from harness.tripwires.tripwire import Parked, Point
 
 BATCH = "22222222-2222-2222-2222-222222222222"
 POINT = Point(user_id=1, hk_uuid="", batch_id=BATCH, batch_key="b", chunk_index=3, sample="u/d/t/1")

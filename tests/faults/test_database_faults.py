@@ -10,19 +10,26 @@ import pytest
 
 from harness.clock import wait_for
 from harness.drivers.protocol import Stack
-from harness.faults.ageing import AgeRecords
+from harness.faults.ageing import AgeBatch, AgeRecords
 from harness.faults.database import LockTable, RefuseSample, TerminateSessions
 from harness.faults.fault import Fault
+from harness.faults.users import HoldUsers
 
 UUID = "11111111-1111-1111-1111-111111111111"
 OTHER = "22222222-2222-2222-2222-222222222222"
 SCHEMA = """
-drop table if exists healthkit_data_record, healthkit_import_chunk;
-create table healthkit_import_chunk (id bigint, status text, finished_at timestamptz);
+drop table if exists healthkit_data_record, healthkit_import_chunk, healthkit_import_batch, accounts_user;
+create table accounts_user (id bigint, time_zone text);
+create table healthkit_import_batch (id uuid, moved_at timestamptz default now());
+create table healthkit_import_chunk (id bigint, batch_id uuid, status text, created_at timestamptz default now(),
+  finished_at timestamptz default now());
 create table healthkit_data_record (id bigint generated always as identity primary key, user_id bigint, type_id bigint,
   source_id bigint, chunk_id bigint, hk_uuid uuid, start_at timestamptz, end_at timestamptz, value double precision,
   unit text, created_at timestamptz default now());
-insert into healthkit_import_chunk values (1, 'DONE', now()), (2, 'FAILED', now());
+insert into accounts_user values (1, 'UTC');
+insert into healthkit_import_batch values ('11111111-1111-1111-1111-111111111111');
+insert into healthkit_import_chunk values (1, '11111111-1111-1111-1111-111111111111', 'DONE'),
+  (2, '22222222-2222-2222-2222-222222222222', 'FAILED');
 """
 INSERT = "insert into healthkit_data_record (hk_uuid) values (%s)"
 SHORT_LOCK = "-c lock_timeout=100"
@@ -108,14 +115,44 @@ def test_one_sample_is_refused_until_healed(stack: Stack) -> None:
     assert left == (2,)
 
 
-def test_records_and_done_chunks_grow_old(stack: Stack) -> None:
+AGES = """
+select 'batch', extract(day from now() - moved_at)::int from healthkit_import_batch
+union all select 'chunk ' || id, extract(day from now() - created_at)::int from healthkit_import_chunk
+union all select 'chunk ' || id, extract(day from now() - finished_at)::int from healthkit_import_chunk
+union all select 'record', extract(day from now() - created_at)::int from healthkit_data_record
+order by 1
+"""
+
+
+def test_everything_grows_old(stack: Stack) -> None:
     with psycopg.connect(stack.dsn(), autocommit=True) as session:
         session.execute(INSERT, (UUID,))
         bite(AgeRecords(100), stack)
-        ages = session.execute(
-            "select extract(day from now() - finished_at)::int from healthkit_import_chunk order by id"
-        ).fetchall()
-    assert ages == [(100,), (0,)]
+        ages = session.execute(AGES).fetchall()
+        measured = session.execute("select count(start_at) from healthkit_data_record").fetchone()
+    assert ages == [("batch", 100), *[("chunk 1", 100)] * 2, *[("chunk 2", 100)] * 2, ("record", 100)]
+    assert measured == (0,)
+
+
+def test_one_batch_grows_old(stack: Stack) -> None:
+    with psycopg.connect(stack.dsn(), autocommit=True) as session:
+        session.execute(INSERT, (UUID,))
+        bite(AgeBatch(UUID, 100), stack)
+        ages = session.execute(AGES).fetchall()
+    assert ages == [("batch", 100), *[("chunk 1", 100)] * 2, *[("chunk 2", 0)] * 2, ("record", 0)]
+
+
+def test_held_users_are_waited_for_and_let_go(stack: Stack) -> None:
+    cleaner = psycopg.connect(stack.dsn(), autocommit=True)
+    waiting = Thread(target=cleaner.execute, args=("select 1 from accounts_user for no key update",))
+    with cleaner:
+        fault = HoldUsers()
+        bite(fault, stack, meanwhile=waiting.start)
+        assert waiting.is_alive()
+        fault.heal(stack)
+        waiting.join(5.0)
+        assert not waiting.is_alive()
+        assert fault.is_whole(stack)
 
 
 def test_every_other_record_grows_old(stack: Stack) -> None:

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 import redis
 
-from harness.drivers.embedded import running_redis
+from harness.drivers.process.embedded import running_redis
 from harness.drivers.protocol import Stack
 from harness.errors import LabError
 from harness.faults.broker import FillRedis

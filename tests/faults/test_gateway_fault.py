@@ -59,3 +59,17 @@ def test_bites_with_the_first_reminder_and_heals(stack: Stack, is_cutting: bool,
     fault.heal(stack)
     assert fault.is_whole(stack)
     assert send(stack) == 200
+
+
+def test_a_slow_one_bites_when_it_has_taken_a_reminder_after_its_time(stack: Stack) -> None:
+    fault = HarmGateway(delay_s=60.0)
+    before = fault.look(stack)
+    fault.inject(stack)
+    assert not fault.is_whole(stack)
+    sending = Thread(target=send, args=(stack,))
+    sending.start()
+    assert not fault.has_bitten(before=before, now=fault.look(stack))
+    fault.heal(stack)
+    sending.join(5)
+    assert fault.has_bitten(before=before, now=fault.look(stack))
+    assert fault.is_whole(stack)

@@ -10,10 +10,10 @@ import psycopg
 import pytest
 
 from harness.clock import wait_for
-from harness.drivers import embedded_postgres
-from harness.drivers.embedded import RunningPostgres, running_postgres
-from harness.drivers.process_group import ProcessGroup
+from harness.drivers.process.embedded import RunningPostgres, running_postgres
+from harness.drivers.process.group import ProcessGroup
 from harness.drivers.protocol import Exit, Process, Stack, State
+from harness.drivers.store_access import postgres_answers
 from harness.faults.postgres import FreezePostgres, KillPostgres, incarnation
 
 PATIENCE_S = 30.0
@@ -33,9 +33,9 @@ class OnlyServer:
     def kill_replica(self, _name: str) -> Exit:
         return self._group.kill()
 
-    def start_replica(self, _name: str) -> None:
+    def start_replica(self, _name: str, *, fresh: bool = False) -> None:
         self._group.start(self._running.launch)
-        wait_for(lambda: embedded_postgres.answers(self.dsn()), awaiting="Postgres to recover", timeout_s=PATIENCE_S)
+        wait_for(lambda: postgres_answers(self.dsn()), awaiting="Postgres to recover", timeout_s=PATIENCE_S)
 
     def freeze(self, _name: str) -> None:
         self._group.freeze()
@@ -50,7 +50,7 @@ class OnlyServer:
         return self._group.exit()
 
     def state(self, _name: str) -> State:
-        return State.HEALTHY if embedded_postgres.answers(self.dsn()) else State.UNHEALTHY
+        return State.HEALTHY if postgres_answers(self.dsn()) else State.UNHEALTHY
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ from typing import Any, cast
 import pytest
 import redis
 
-from harness.broker_view import connect
-from harness.drivers.embedded import running_redis
+from harness.drivers.process.embedded import running_redis
 from harness.drivers.protocol import Stack
 from harness.errors import Inconclusive
-from harness.faults.redelivery import RedeliverMessage
+from harness.evidence.broker_view import connect
+from harness.faults.redelivery import RedeliverMessage, RedeliverReminder
 
 BATCH = "b96eae30-2b5a-4a51-975d-0a61f43a6d05"
 
@@ -94,6 +94,20 @@ def test_bites_when_every_copy_was_popped_and_the_first_is_still_in_work(stack: 
     now = fault.look(stack)
     assert now.endswith("0 queued, 1 delivered, 1 delivered and acked")
     assert fault.has_bitten(before=before, now=now)
+    assert not fault.are_all_acked(now)
+
+
+@pytest.mark.parametrize("is_first_over", [False, True], ids=["first still in work", "first over, too"])
+def test_all_copies_acked_counts_while_the_first_is_in_work(
+    stack: Stack, client: redis.Redis, *, is_first_over: bool
+) -> None:
+    work_on(client, message(3, tag="t1"))
+    fault, _ = injected(stack)
+    for _ in range(2):
+        pop(client)
+    if is_first_over:
+        client.delete("unacked")
+    assert fault.are_all_acked(fault.look(stack)) is not is_first_over
 
 
 def test_a_first_delivery_that_is_over_is_no_bite(stack: Stack, client: redis.Redis) -> None:
@@ -122,3 +136,25 @@ def test_nothing_is_delivered_again_that_was_not_delivered(stack: Stack, client:
     with pytest.raises(Inconclusive, match="no unacked message"):
         RedeliverMessage(BATCH, 3).inject(stack)
     assert client.llen("default") == 1
+
+
+def test_a_reminder_that_is_being_sent_is_delivered_again(stack: Stack, client: redis.Redis) -> None:
+    fault = RedeliverReminder(copies=1)
+    work_on(client, message(3, tag="t1"))
+    assert not fault.is_possible(stack)
+    with pytest.raises(Inconclusive, match="no unacked message"):
+        fault.inject(stack)
+    headers = {"task": "reminders.send_one", "id": "r", "delivery": "7"}
+    work_on(client, {"body": "", "headers": headers, "properties": {"delivery_tag": "t2"}})
+    assert fault.is_possible(stack)
+    before = fault.look(stack)
+    fault.inject(stack)
+    assert not fault.has_bitten(before=before, now=fault.look(stack))
+    assert not fault.is_whole(stack)
+    again: Any = client.rpop("high")
+    assert json.loads(again)["headers"] == headers
+    assert fault.has_bitten(before=before, now=fault.look(stack))
+    client.rpush("high", again)
+    fault.heal(stack)
+    assert fault.is_whole(stack)
+    assert client.llen("high") == 0

@@ -12,8 +12,8 @@ from pathlib import Path
 from harness.clock import pause, wait_for
 from harness.events import NoteEvent
 from harness.interrupt import interruptible
-from harness.lane import Job, LaneOrder, Played
-from harness.plan import Plan
+from harness.rows.plan import Plan
+from harness.run.lane import Job, LaneOrder, Played
 from harness.run_record import ScenarioRecord
 from harness.times import Pace
 from harness.verdict import Verdict
@@ -24,12 +24,16 @@ DURATION_S = 5_000.0  # as the records have it; nothing here takes so long
 
 def run_double(pipe: Connection, order: LaneOrder, number: int) -> None:
     """As `run_lane`, without stacks: leaves `<slug>.<what>` in the run's directory for what it did."""
+    has_left_something = False
     with interruptible(), suppress(KeyboardInterrupt, EOFError):
         while True:
             job: Job | None = pipe.recv()
+            if job is None and has_left_something:
+                raise SystemExit("something cannot be undone")
             if job is None:
                 (order.directory / f"lane-{number}.ended").touch()
                 return
+            has_left_something |= job.plan.row.title == "cannot be undone"
             pipe.send(
                 Played(
                     _play(pipe, job, order.directory),
@@ -55,7 +59,8 @@ def _play(pipe: Connection, job: Job, directory: Path) -> ScenarioRecord:
             except KeyboardInterrupt:
                 (directory / f"{slug}.undone").touch()
                 raise
-    return replace(record_of(job.plan), heal_failed=what == "cannot be healed")
+    verdict = Verdict.INCONCLUSIVE if what == "cannot tell" else Verdict.VALID
+    return replace(record_of(job.plan), verdict=verdict, heal_failed=what == "cannot be healed")
 
 
 def record_of(plan: Plan) -> ScenarioRecord:

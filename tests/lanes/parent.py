@@ -10,8 +10,8 @@ from pathlib import Path
 
 from harness.clock import pause
 from harness.drivers.choice import choose
-from harness.lane import LaneOrder, run_lane
-from harness.plan import Plan
+from harness.rows.plan import Plan
+from harness.run.lane import LaneOrder, run_lane
 
 FOREVER_S = 60.0
 

@@ -16,9 +16,9 @@ import pytest
 
 from harness.clock import wait_for
 from harness.drivers import proc_table
-from harness.drivers.container_leftovers import stacks, undo_container_leftovers
-from harness.drivers.lab_home import PROJECT, lab_home
-from harness.leftovers import LAB_VARIABLE, journal_path
+from harness.drivers.container.leftovers import stacks, undo_container_leftovers
+from harness.drivers.leftovers import LAB_VARIABLE, journal_path
+from harness.lab_home import PROJECT, lab_home
 from harness.verdict import ExitCode
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]

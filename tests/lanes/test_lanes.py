@@ -15,13 +15,13 @@ import pytest
 
 from harness.clock import wait_for
 from harness.drivers.choice import choose
-from harness.drivers.lab_home import PROJECT
 from harness.errors import LabError
 from harness.events import Event, NoteEvent
-from harness.lane import Job, LaneOrder, Played
-from harness.lanes import Lanes, usual_lanes
-from harness.plan import Plan
-from harness.row import Row
+from harness.lab_home import PROJECT
+from harness.rows.plan import Plan
+from harness.rows.row import Row
+from harness.run.lane import Job, LaneOrder, Played
+from harness.run.lanes import Lanes, usual_lanes
 from tests.lanes.lane_double import run_double
 
 PATIENCE_S = 60.0
@@ -131,6 +131,16 @@ def test_closing_interrupts_what_is_being_played_which_undoes_it(tmp_path: Path,
     several.close()
     assert (tmp_path / "A.undone").exists()
     assert heard.played == ["B"]
+
+
+def test_a_lane_that_cannot_undo_something_is_told_when_all_have_ended(tmp_path: Path, heard: Heard) -> None:
+    several = lanes(tmp_path, heard, count=2)
+    several.add([job("A", "cannot be undone"), job("B", "waits for A")])
+    for each in ("A", "B"):
+        several.wait_for(job(each).plan)
+    with pytest.raises(LabError, match=r"lanes failed to undo what they had begun: 1 \(1\)"):
+        several.close()
+    assert (tmp_path / "lane-2.ended").exists()
 
 
 def test_what_was_not_begun_is_not_played_once_given_up(tmp_path: Path, heard: Heard) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.drivers.pool import Pool
 from harness.drivers.protocol import Stack, StackSpec
 from harness.events import Event
-from harness.experiment import Experiment
-from harness.life import Session, play
-from harness.plan import Plan
-from harness.pool import Pool
-from harness.row import Need, Row
+from harness.experiment.experiment import Experiment
+from harness.experiment.life import Session, play
+from harness.rows.plan import Plan
+from harness.rows.row import Need, Row
 from harness.verdict import Verdict
 
 

@@ -10,11 +10,30 @@ from pathlib import Path
 import psycopg
 
 from harness.clock import pause
-from harness.drivers.embedded import running_postgres, running_redis
+from harness.drivers.process.embedded import running_postgres, running_redis
 from harness.drivers.processes import ProcessesStack
 from harness.drivers.protocol import StackSpec
+from harness.load.locust_processes import LocustProcesses
+from harness.load.order import LoadOrder
+from harness.load.shapes import LoadShape
 
 FOREVER_S = 120.0
+
+
+def locust_on(directory: Path) -> LocustProcesses:
+    """A master and two workers that load nobody."""
+    order = LoadOrder(
+        seed=7,
+        shape=LoadShape.STEADY,
+        rate_per_s=1.0,
+        users=None,
+        run_time_s=FOREVER_S,
+        samples_per_phone=600,
+        targets={"nobody": "http://127.0.0.1:9"},
+        directory=str(directory / "processes"),
+        processes=2,
+    )
+    return LocustProcesses(order=order, directory=directory / "locust")
 
 
 def main(phase: str) -> None:
@@ -27,6 +46,10 @@ def main(phase: str) -> None:
                 postgres = started.enter_context(running_postgres())
                 started.enter_context(psycopg.connect(postgres.dsn()))
                 postgres.group.freeze()
+            case "locust":
+                locust = locust_on(Path(tempfile.mkdtemp()))
+                started.callback(locust.stop)
+                locust.start()
             case "stack":
                 stack = ProcessesStack(StackSpec(), directory=Path(tempfile.mkdtemp()), name=sys.argv[2])
                 started.callback(stack.down)

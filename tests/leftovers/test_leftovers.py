@@ -17,10 +17,11 @@ import pytest
 
 from harness.clock import wait_for
 from harness.drivers import proc_table
-from harness.drivers.embedded import running_redis
-from harness.drivers.embedded_postgres import PostgresTemplate
-from harness.drivers.lab_home import PROJECT, lab_home, store_home
-from harness.leftovers import LAB_VARIABLE, Journal, Undone, undo_leftovers
+from harness.drivers.leftovers import LAB_VARIABLE, Journal, Undone, undo_leftovers
+from harness.drivers.process.embedded import running_redis
+from harness.drivers.process.embedded_postgres import PostgresTemplate
+from harness.drivers.process.group import Launch, ProcessGroup
+from harness.lab_home import PROJECT, lab_home, store_home
 
 PATIENCE_S = 60.0
 
@@ -45,15 +46,22 @@ def journal_of(pid: int) -> Path:
     return path
 
 
+def lairs(lab: str) -> tuple[Path, ...]:
+    """Where a lab may keep its directory: what is no Postgres needs no home that `nobody` can reach."""
+    return tuple(home / "stacks" / lab for home in (lab_home(), store_home(lab_home()).directory))
+
+
 def survivors(lab: str) -> set[int]:
     """Processes of a lab, found by its directory and its mark, not by its journal."""
-    lair = str(store_home(lab_home()).directory / "stacks" / lab)
     mark = f"{LAB_VARIABLE}={lab}".encode()
     return {
         pid
         for pid, entry in proc_table.snapshot().items()
         if entry.state != "Z"
-        and (proc_table.working_directory(pid).startswith(lair) or mark in proc_table.environment(pid))
+        and (
+            mark in proc_table.environment(pid)
+            or any(proc_table.working_directory(pid).startswith(str(lair)) for lair in lairs(lab))
+        )
     }
 
 
@@ -64,17 +72,19 @@ def await_undone(lab: str) -> None:
     program that it was forked for, and another lab's start may be at it too.
     """
     journal = lab_home() / "journal" / f"{lab}.jsonl"
-    lair = store_home(lab_home()).directory / "stacks" / lab
+
+    def remains() -> list[Path]:
+        return [path for path in (journal, *lairs(lab)) if path.exists()]
 
     def is_gone() -> bool:
         undo_leftovers(home=lab_home())
-        return not (survivors(lab) or lair.exists() or journal.exists())
+        return not (survivors(lab) or remains())
 
     wait_for(
         is_gone,
         awaiting=f"nothing of lab {lab} to be left",
         timeout_s=PATIENCE_S,
-        seen=lambda: f"{survivors(lab)} {lair.exists()} {journal.exists()}",
+        seen=lambda: f"{survivors(lab)} {remains()}",
     )
 
 
@@ -83,7 +93,7 @@ def undone(lab: str, found: tuple[Undone, ...]) -> Undone:
     return one
 
 
-@pytest.mark.parametrize("phase", ["redis", "frozen-postgres"])
+@pytest.mark.parametrize("phase", ["redis", "frozen-postgres", "locust"])
 def test_a_killed_harness_leaves_nothing_after_the_next_start(phase: str) -> None:
     with doomed(phase) as harness:
         lab = journal_of(harness.pid).stem
@@ -150,6 +160,54 @@ def test_a_copy_of_the_template_that_outlives_its_harness_is_ended(
     finally:
         proc_table.send_signal(orphan, signal.SIGKILL)
     assert not lair.exists()
+
+
+@contextmanager
+def shell_in(directory: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """What a person has open in a directory: a process with a controlling terminal."""
+    ours, theirs = os.openpty()
+    try:
+        with subprocess.Popen(["setsid", "--ctty", "sleep", "60"], stdin=theirs, cwd=directory) as shell:
+            try:
+                wait_for(
+                    lambda: (entry := proc_table.read_entry(shell.pid)) is not None and entry.has_terminal,
+                    awaiting="its terminal",
+                    timeout_s=PATIENCE_S,
+                )
+                yield shell
+            finally:
+                shell.kill()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_somebody_who_looks_around_in_a_dead_labs_directory_is_spared(tmp_path: Path) -> None:
+    lair = tmp_path / "lair"
+    lair.mkdir()
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "dead.jsonl").write_text(json.dumps({"kind": "directory", "path": str(lair)}) + "\n")
+    with shell_in(lair) as shell, subprocess.Popen(["sleep", "60"], cwd=lair, start_new_session=True) as orphan:
+        assert undone("dead", undo_leftovers(home=tmp_path)).pids == (orphan.pid,)
+        assert shell.poll() is None
+    assert not lair.exists()
+
+
+def test_somebody_who_looks_around_in_a_replicas_directory_outlives_it(tmp_path: Path) -> None:
+    journal = Journal(lab="looked-at", home=tmp_path)
+    group = ProcessGroup("sleeper", journal=journal)
+    launch = Launch(
+        command=("sh", "-c", "setsid sleep 60 & exec sleep 60"),
+        env={"PATH": os.defpath},
+        directory=tmp_path / "sleeper",
+        log=tmp_path / "sleeper.log",
+    )
+    group.start(launch)
+    with shell_in(launch.directory) as shell:
+        group.kill()
+        assert shell.poll() is None
+        assert proc_table.read_entry(shell.pid) is not None
+    journal.close()
 
 
 def test_a_process_that_got_the_pid_of_a_noted_one_is_spared(tmp_path: Path) -> None:

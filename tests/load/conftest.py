@@ -13,12 +13,6 @@ from harness.ledger import Attempt, Ledger, Op, Outcome
 from harness.load.order import LoadOrder
 from harness.load.shapes import LoadShape
 
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Scenarios are looked up here without the plugin that plays them."""
-    config.addinivalue_line("markers", "row(row): a row of the hazard catalogue")
-
-
 MakeOrder = Callable[..., LoadOrder]
 
 
@@ -42,7 +36,10 @@ def order(tmp_path: Path) -> MakeOrder:
 
 
 class Notes:
-    """Writes ops whose times are given in seconds after noon."""
+    """Writes ops whose times are given in seconds after noon.
+
+    `tries_before` attempts bring no answer, one a second.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.ledger = Ledger(directory)
@@ -51,12 +48,21 @@ class Notes:
 
     def op(self, kind: str, *, at_s: float, took_s: float, device: str = "load-u1/d0", **said: Any) -> None:
         self._number += 1
-        outcome = said.pop("outcome", Outcome.OK)
-        attempt = Attempt(at=stamp(at_s), ended=stamp(at_s + took_s), took_s=took_s, replica="api-1", outcome=outcome)
+        outcome, code = said.pop("outcome", Outcome.OK), said.pop("code", None)
+        attempts = []
+        for each in (*(Outcome.UNKNOWN for _ in range(said.pop("tries_before", 0))), outcome):
+            attempts.append(attempt(at_s=at_s, took_s=took_s, outcome=each, code=code))
+            at_s += 1.0
         user = device.partition("/")[0]
         self.ledger.op(
-            Op(f"o{self._number}", kind, user=user, device=device, outcome=outcome, attempts=(attempt,), **said)
+            Op(f"o{self._number}", kind, user=user, device=device, outcome=outcome, attempts=tuple(attempts), **said)
         )
+
+
+def attempt(*, at_s: float, took_s: float, outcome: Outcome, code: str | None) -> Attempt:
+    return Attempt(
+        at=stamp(at_s), ended=stamp(at_s + took_s), took_s=took_s, replica="api-1", outcome=outcome, code=code
+    )
 
 
 def stamp(at_s: float) -> str:

@@ -6,6 +6,7 @@ import inspect
 import re
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,18 +14,20 @@ import orjson
 import pytest
 
 from harness.anomaly import Kind
-from harness.commands.scenarios import all_rows
+from harness.clock import wait_for
 from harness.devices.balancer import Balancer
 from harness.errors import LabError
 from harness.ledger import Ledger, Tally
-from harness.load.booth import Booth, process_directory
+from harness.load.booth import MARGIN_S, READY_FILE, Booth, process_directory
 from harness.load.crowd import LocustCrowd
 from harness.load.locust_processes import LocustProcesses
 from harness.load.order import LoadOrder
-from harness.load.people import is_alone, phones_plans
+from harness.load.people import READ_S, SYNCED_TYPES, is_alone, phones_plans, sync_after
 from harness.load.progress import Progress, Stage, read_progress, sum_of
-from harness.load.scene import PLAIN, UNSUITED, Scene, find_row, scenario_of
-from harness.load.timetable import Arrival, Visitor
+from harness.load.scene import UNSUITED, Scene, find_row, scenario_of
+from harness.load.timetable import Arrival, Visitor, middle_s
+from harness.rows.catalogue import all_rows
+from harness.rows.row import PLAIN
 from tests.load.conftest import MakeOrder
 
 
@@ -62,14 +65,47 @@ def test_prepared_plans_are_those_of_the_generator(order: MakeOrder) -> None:
 
 
 def test_lateness_is_measured_not_avoided(order: MakeOrder) -> None:
-    missed = Arrival(at_s=-2.0, visitor=Visitor.PHONE, person=1, number=0)
+    missed = Arrival(at_s=-2.0, visitor=Visitor.PHONE, person=0, number=0)
     with open_booth(order(users=1)) as booth:
-        booth.begin()
+        assert list(booth.prepare())
+        assert booth.begin()
         assert booth.wait_for(missed)
         assert booth.came(missed) >= 2.0
         line = orjson.loads((booth.directory / "arrivals.jsonl").read_bytes())
         assert line["late_s"] >= 2.0
     assert read_progress(booth.directory).late_s >= 2.0
+
+
+def test_all_processes_begin_at_the_same_moment(order: MakeOrder) -> None:
+    two = order(processes=2)
+    with open_booth(two, index=0) as quick, open_booth(two, index=1) as slow, ThreadPoolExecutor() as threads:
+        first = threads.submit(quick.begin)
+        wait_for((quick.directory / READY_FILE).exists, awaiting="the quick one to be ready", timeout_s=30.0)
+        assert quick.begins_at is None
+        assert slow.begin()
+        assert first.result()
+        assert quick.begins_at == slow.begins_at
+        assert quick.elapsed_s == pytest.approx(slow.elapsed_s, abs=MARGIN_S / 2)
+
+
+def test_the_others_are_not_awaited_beyond_the_end(order: MakeOrder) -> None:
+    with open_booth(order(processes=2)) as booth:
+        booth.stop.set()
+        assert not booth.begin()
+
+
+def test_what_a_phone_will_send_is_noted_with_its_arrival(order: MakeOrder) -> None:
+    small = order(users=1)
+    with open_booth(small) as booth:
+        assert list(booth.prepare())
+        assert booth.begin()
+        (phone,) = [each for each in booth.arrivals if each.visitor is Visitor.PHONE]
+        booth.came(phone)
+        line = orjson.loads((booth.directory / "arrivals.jsonl").read_bytes())
+    plan = phones_plans(small, person=0)[0]
+    syncs = [sync_after(small, plan, batch=batch, anchor="any") for batch in plan.batches[:SYNCED_TYPES]]
+    assert line["samples"] == plan.sample_count + sum(each.sample_count for each in syncs)
+    assert line["sends_s"] == READ_S * sum(len(batch.chunks) for batch in plan.batches)
 
 
 def test_nobody_comes_after_the_end(order: MakeOrder) -> None:
@@ -91,7 +127,7 @@ def test_drain_waits_for_whoever_was_let_in(order: MakeOrder) -> None:
 
 
 def test_drain_ends_with_patience(order: MakeOrder) -> None:
-    with open_booth(order(users=1, run_time_s=0.1, patience_s=0.1)) as booth:
+    with open_booth(order(users=1, rate_per_s=200.0, run_time_s=0.1, patience_s=0.1)) as booth:
         booth.begin()
         booth.let_in()
         assert not booth.drain()
@@ -126,10 +162,12 @@ def test_ledgers_of_all_processes_are_merged(order: MakeOrder, tmp_path: Path) -
         ]
 
 
-def test_aims_at_phones_that_come_after_the_middle(order: MakeOrder, tmp_path: Path) -> None:
-    with open_crowd(order(), tmp_path / "run") as crowd:
+@pytest.mark.parametrize("users", [None, 24], ids=["all", "the cap is reached before the middle of the time"])
+def test_aims_at_phones_that_come_after_the_middle(order: MakeOrder, tmp_path: Path, users: int | None) -> None:
+    with open_crowd(order(users=users), tmp_path / "run") as crowd:
         aimed = {plan.user for plan in crowd.plans}
-        late = {f"load-u{each.person}" for each in crowd.phones() if each.at_s >= 15.0 and is_alone(each.person)}
+        from_s = middle_s(crowd.arrivals)
+        late = {f"load-u{each.person}" for each in crowd.phones() if each.at_s >= from_s and is_alone(each.person)}
         assert aimed
         assert aimed <= late
         assert any(len(batch.chunks) > 1 for plan in crowd.plans for batch in plan.batches)
@@ -163,9 +201,16 @@ def test_a_row_that_commands_its_phones_is_refused(name: str) -> None:
 
 def test_every_row_that_commands_its_phones_is_known() -> None:
     """By the source of the scenario: what it calls of the experiment that Locust's visitors do not do."""
-    commands = re.compile(r"x\.(slow_down|vanish)\b|\b_redrive\(|x\.fleet\.(sync_again|sync_late)\(")
+    commands = re.compile(r"x\.(slow_down|vanish|dawdle)\b|\bredrive\(|fleet\.(sync_again|sync_late|phone)\(")
     found = {each.row.id for each in all_rows() if commands.search(inspect.getsource(scenario_of(each)))}
     assert found == set(UNSUITED)
+
+
+def test_a_fault_that_nobody_follows_is_refused(order: MakeOrder) -> None:
+    few = order(users=2)
+    assert Scene(order=few).plan().phones() == 2
+    with pytest.raises(LabError, match=r"FAULT=W6: .* of 2 phones none follows"):
+        Scene(order=few, fault="W6").plan()
 
 
 def test_a_scene_plans_what_was_asked_for(order: MakeOrder) -> None:

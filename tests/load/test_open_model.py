@@ -11,7 +11,9 @@ from pathlib import Path
 import orjson
 import pytest
 
+from harness.clock import wait_for
 from harness.devices.balancer import Balancer
+from harness.errors import LabError
 from harness.ledger import Ledger
 from harness.load.crowd import LocustCrowd
 from harness.load.locust_processes import LocustProcesses
@@ -57,6 +59,13 @@ def slow_server() -> Iterator[str]:
             serving.join(5.0)
 
 
+def prepared(order: LoadOrder, directory: Path) -> LocustCrowd:
+    ledger = Ledger(directory)
+    processes = LocustProcesses(order=order, directory=directory / "locust")
+    balancer = Balancer(order.targets)
+    return LocustCrowd(order, directory, ledger=ledger, balancer=balancer, processes=processes, say=lambda _: None)
+
+
 def play(order: LoadOrder, directory: Path, *, ui: bool = False) -> LocustCrowd:
     with Ledger(directory) as ledger:
         processes = LocustProcesses(order=order, directory=directory / "locust", ui=ui)
@@ -95,6 +104,34 @@ def test_a_slow_server_does_not_slow_the_timetable(order: MakeOrder, tmp_path: P
     assert all(each["attempts"][0]["took_s"] >= DELAY_S for each in ops)
     assert {each["outcome"] for each in ops} == {"UNKNOWN"}
     assert {each.name for each in (tmp_path / "run" / "locust").iterdir()} >= {"locust.html", "locust_stats.csv"}
+
+
+@pytest.mark.parametrize(
+    ("processes", "killed"),
+    [(1, "locust"), (2, "worker-1"), (2, "master")],
+    ids=["the only one", "a worker", "the master"],
+)
+@pytest.mark.parametrize("stage", [Stage.PREPARING, Stage.ARRIVING], ids=str)
+def test_what_dies_of_locust_ends_the_run_with_its_last_words(
+    order: MakeOrder, tmp_path: Path, processes: int, killed: str, stage: Stage
+) -> None:
+    asked = order(targets={"nobody": "http://127.0.0.1:9"}, processes=processes, run_time_s=60.0, patience_s=5.0)
+    crowd = prepared(asked, tmp_path / "run")
+    locust = crowd.processes
+    assert isinstance(locust, LocustProcesses)
+    try:
+        crowd.start()
+        wait_for(lambda: crowd.progress().stage is stage, awaiting=str(stage), timeout_s=60.0)
+        locust.running[killed].kill()
+        with pytest.raises(
+            LabError, match=rf"Locust ended while .*\n{killed} ended with exit code -9; its last words:"
+        ):
+            crowd.wait_arrived()
+        with pytest.raises(LabError, match=f"{killed} ended"):
+            crowd.join(timeout_s=30.0)
+    finally:
+        crowd.stop()
+        crowd.ledger.close()
 
 
 def test_with_its_page_open_locust_is_ended_and_leaves_the_page(order: MakeOrder, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from harness.errors import LabError
 from harness.load.order import read_order
 from harness.load.people import named_phone, phones_plans
 from harness.load.shapes import LoadShape, share
-from harness.load.timetable import Visitor, part_of, phones_in, timetable
+from harness.load.timetable import Visitor, middle_s, part_of, phones_in, timetable
 from tests.load.conftest import MakeOrder
 
 
@@ -26,6 +26,30 @@ def test_bounded_in_count_and_time(order: MakeOrder, shape: LoadShape) -> None:
     assert 0 < phones_in(calm) <= 40
     assert all(0 <= each.at_s < 30.0 for each in calm)
     assert list(calm) == sorted(calm, key=lambda each: each.at_s)
+
+
+def test_without_a_cap_phones_come_until_the_end(order: MakeOrder) -> None:
+    whole = timetable(order(users=None, rate_per_s=50.0))
+    assert phones_in(whole) > 1000
+    assert 2 * middle_s(whole) > 29.0
+
+
+def test_the_run_is_in_nothing_but_names(order: MakeOrder) -> None:
+    assert timetable(order(run="load1a2b3c")) == timetable(order())
+
+
+def test_a_load_without_phones_is_refused(order: MakeOrder) -> None:
+    with pytest.raises(LabError, match=r"no phone arrives in 30 s at 0\.0001 phones/s"):
+        timetable(order(rate_per_s=0.0001))
+
+
+@pytest.mark.parametrize("processes", [2, 3, 4, 8])
+def test_parts_have_as_many_phones_each(order: MakeOrder, processes: int) -> None:
+    """A person's two phones stay together, so they may differ by two, and by no more."""
+    asked = order(processes=processes, users=None)
+    counts = [phones_in(part_of(asked, index=index)) for index in range(processes)]
+    assert sum(counts) == phones_in(timetable(asked))
+    assert max(counts) - min(counts) <= 2
 
 
 def test_parts_are_the_whole_and_share_no_person(order: MakeOrder) -> None:
@@ -63,8 +87,10 @@ def test_shapes_differ_where_they_should() -> None:
     assert share(LoadShape.SOAK, 0.1) == share(LoadShape.SOAK, 0.9) < share(LoadShape.STEADY, 0.5)
 
 
-def test_order_survives_the_environment(order: MakeOrder) -> None:
-    assert read_order(order(shape=LoadShape.SPIKE).as_text()) == order(shape=LoadShape.SPIKE)
+@pytest.mark.parametrize("users", [None, 40])
+def test_order_survives_the_environment(order: MakeOrder, users: int | None) -> None:
+    asked = order(shape=LoadShape.SPIKE, users=users)
+    assert read_order(asked.as_text()) == asked
 
 
 @pytest.mark.parametrize("text", [None, "", "{}", "[]", "nonsense"])

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from rich.text import Text
+from typer.main import get_command
 from typer.testing import CliRunner
 
-from harness.campaign import Campaign
 from harness.cli import build
 from harness.commands.replay import campaign_of
-from harness.drivers.lab_home import PROJECT
 from harness.errors import LabError
-from harness.plan import Plan
-from harness.plugin import Mode, Selection
-from harness.report.record import read
-from harness.row import Row
+from harness.lab_home import PROJECT
+from harness.report.record import PATCH_FILE, read
+from harness.rows.plan import Plan
+from harness.rows.row import Row
+from harness.run.campaign import Campaign
+from harness.run.plugin import Mode, Selection
 from tests.report import handmade
 
 
@@ -77,18 +80,66 @@ def test_a_small_run_is_replayed_small(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("mode", "is_small", "told"), [(Mode.CHAOS, True, True), (Mode.CHAOS, False, False),
                                                         (Mode.DEFECTS, True, False)])  # fmt: skip
-def test_the_command_that_replays_a_plan_says_how_large_it_was(*, mode: Mode, is_small: bool, told: bool) -> None:
-    campaign = Campaign(selection=Selection(mode=mode, is_small=is_small), driver="processes", seed=7)
-    words = campaign._replay(Plan(Row(id="W6", title=""), is_small=is_small)).split()
+def test_the_command_that_replays_a_plan_says_how_large_it_was_and_which_driver_ran(
+    *, mode: Mode, is_small: bool, told: bool
+) -> None:
+    campaign = Campaign(selection=Selection(mode=mode, is_small=is_small), driver="auto", seed=7)
+    words = campaign._replay(Plan(Row(id="W6", title=""), is_small=is_small), driver="processes").split()
     assert words[:8] == ["lab", mode.value, "--driver", "processes", "--seed", "7", "--ids", "W6"]
     assert ("--small" in words) is told
 
 
-def test_a_load_run_is_no_campaign(tmp_path: Path) -> None:
-    entries = [{**handmade.scenario("W6"), "replay": "lab load --driver processes --fault W6"}]
-    run = read(handmade.write_run(tmp_path / "run", entries, verdict="VALID"))
-    with pytest.raises(LabError, match="`lab load --driver processes --fault W6` plays it again"):
-        campaign_of(run, scenario="W6")
+@pytest.mark.parametrize("is_kept", [True, False], ids=["with its copy", "without"])
+def test_a_patched_run_is_replayed_with_its_copy_of_the_patch(*, is_kept: bool, tmp_path: Path) -> None:
+    directory = handmade.write_run(tmp_path / "run", [handmade.scenario("W6")], verdict="INVALID")
+    told = json.loads((directory / "run.json").read_text())
+    (directory / "run.json").write_text(json.dumps({**told, "patch": {"file": "gone/my.diff", "caught_by": None}}))
+    if is_kept:
+        (directory / PATCH_FILE).write_text("the diff")
+    latest = tmp_path / "latest"
+    latest.symlink_to(directory)
+    expected = directory / PATCH_FILE if is_kept else Path("gone/my.diff")
+    assert campaign_of(read(latest), scenario="W6").patch == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "driver", "replayed"),
+    [
+        ("--fault W6 --users 4", "processes", "--fault W6 --users 4 --driver processes"),
+        ("--driver auto --fault W6", "containers", "--driver auto --fault W6 --driver containers"),
+        ("--driver processes --fault W6", "processes", "--driver processes --fault W6"),
+        ("--target 'http://a b'", "elsewhere", "--target 'http://a b'"),
+    ],
+    ids=["no driver named", "auto", "the one named", "elsewhere"],
+)
+def test_a_load_run_is_loaded_again(
+    asked: str, driver: str, replayed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = handmade.write_run(
+        tmp_path / "run", [{**handmade.scenario("W6"), "replay": f"lab load {asked}"}], verdict="VALID"
+    )
+    told = json.loads((directory / "run.json").read_text())
+    (directory / "run.json").write_text(json.dumps({**told, "driver": driver}))
+    called: list[list[str]] = []
+
+    def execv(_: str, words: list[str]) -> None:
+        called.append(words)
+        raise SystemExit  # the real one does not return
+
+    monkeypatch.setattr("os.execv", execv)
+    CliRunner().invoke(build(), ["replay", str(directory)])
+    assert [words[2:] for words in called] == [["load", *shlex.split(replayed)]]
+    load = get_command(build()).commands["load"]  # type: ignore[attr-defined]  # `lab` is a group
+    expected = "auto" if driver == "elsewhere" else driver
+    assert load.make_context("load", called[0][3:]).params["driver"] == expected
+
+
+@pytest.mark.parametrize("name", sorted(get_command(build()).commands))  # type: ignore[attr-defined]  # a group
+def test_help_shows_brackets_as_they_are_written(name: str) -> None:
+    """In help a word in brackets is a style, and vanishes, unless it is escaped."""
+    command = get_command(build()).commands[name]  # type: ignore[attr-defined]  # `lab` is a group
+    texts = [command.help or "", *(getattr(each, "help", None) or "" for each in command.params)]
+    assert [Text.from_markup(text).plain for text in texts] == [text.replace("\\[", "[") for text in texts]
 
 
 def test_what_is_not_in_the_run_is_not_replayed(run: Path) -> None:

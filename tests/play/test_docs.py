@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from harness import commands
 from harness.cli import build
-from harness.drivers.lab_home import PROJECT
+from harness.lab_home import PROJECT
 from harness.play.menu import MENU
 from harness.verdict import ExitCode
 
@@ -66,7 +66,7 @@ def test_exit_codes_are_the_ones_told() -> None:
 def test_the_workflow_gates_and_keeps() -> None:
     workflow = yaml.safe_load(WORKFLOW.read_text())
     assert set(workflow[True]) == {"pull_request", "schedule", "workflow_dispatch"}  # YAML reads `on` as true
-    for job in ("fast", "everything"):
+    for job in ("fast", "everything", "load"):
         steps = workflow["jobs"][job]["steps"]
         after = [step for step in steps if step.get("if") == "always()"]
         assert [step["name"] for step in after] == ["Summary and annotations", "Keep the run"]
@@ -77,6 +77,23 @@ def test_inputs_never_become_text_of_a_command() -> None:
     workflow = yaml.safe_load(WORKFLOW.read_text())
     commands_run = [step.get("run", "") for job in workflow["jobs"].values() for step in job["steps"]]
     assert [command for command in commands_run if "inputs." in command or "github." in command] == []
+    given = {"$IDS", "$SEED"}
+    assert [command for command in commands_run if "make" in command and any(name in command for name in given)] == []
+    assert all(any(name in command for command in commands_run) for name in given)
+
+
+def test_a_night_is_replaced_by_nothing() -> None:
+    """Runs of one group replace or await one another: only those of one pull request may."""
+    concurrency = yaml.safe_load(WORKFLOW.read_text())["concurrency"]
+    assert "${{ github.event_name }}" in concurrency["group"]
+    assert concurrency["cancel-in-progress"] == "${{ github.event_name == 'pull_request' }}"
+
+
+def test_the_page_about_playing_lists_the_menu() -> None:
+    told = re.findall(
+        r"^\| `([a-z-]+)` \| ([^|]+) \| `([^|`]+)` \|$", (PROJECT / "docs" / "playing.md").read_text(), re.M
+    )
+    assert told == [(name, dish.title, dish.service) for name, dish in MENU.items()]
 
 
 def test_the_faults_of_the_pages_are_on_the_menu() -> None:

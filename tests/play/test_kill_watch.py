@@ -8,8 +8,8 @@ from typing import cast
 import pytest
 
 from harness.drivers.protocol import Exit, Process, Stack, State
+from harness.experiment.harm import Harm
 from harness.faults.process import KillReplica
-from harness.harm import Harm
 from harness.play.kill_watch import KillWatch
 from harness.receipt import doubts_about
 
@@ -34,7 +34,7 @@ class Double:
     def state(self, name: str) -> State:
         return State.DOWN if name in self.ended else State.HEALTHY
 
-    def start_replica(self, name: str) -> None:
+    def start_replica(self, name: str, *, fresh: bool = False) -> None:
         del self.ended[name]
 
     def kill_replica(self, name: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from rich.console import Console
 
 from harness.events import Event, NoteEvent, PhaseEvent, ReadingEvent, RunEvent, ScenarioEvent, VerdictEvent
-from harness.live import LiveView, PlainView, watching
+from harness.report.live import LiveView, PlainView, watching
 
 EVENTS: tuple[Event, ...] = (
     RunEvent("processes", 42, 2),

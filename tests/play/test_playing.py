@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.drivers.lab_home import PROJECT
+from harness.lab_home import PROJECT
 from harness.play import place
 from harness.report.record import read
 
@@ -54,7 +54,8 @@ def test_up_break_heal_verify_down(table: None) -> None:
     assert seen["services"]["worker-1"]["state"] == "healthy"
     assert seen["faults"] == [{"fault": "kill_worker(worker-2)", "is_healed": False}]
 
-    assert lab("heal").returncode == 0
+    assert "healed: kill_worker(worker-2)\n" in lab("heal").stdout
+    assert "healed: nothing was on\n" in lab("heal").stdout
     seen = json.loads(lab("status", "--json").stdout)
     assert seen["services"]["worker-2"]["state"] == "healthy"
 
@@ -67,6 +68,11 @@ def test_up_break_heal_verify_down(table: None) -> None:
     assert [fault.name for fault in scenario.faults] == ["kill_worker"]
 
     assert "has its verdict" in lab("inject", "kill").stderr
+    again = lab("up", "--driver", "containers", "--seed", "5", "--phones", "0")
+    assert (
+        "the stack was up, on processes; 0 phones begin, with seed 5\n--driver containers changes nothing"
+        in again.stdout
+    )
     down = lab("down")
     assert (down.returncode, place.find()) == (0, None), down.stdout + down.stderr
     assert not kept.is_alive

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from harness.drivers.protocol import Process, Stack, State
-from harness.states import StateWatch
+from harness.evidence.states import StateWatch
 
 
 @dataclass

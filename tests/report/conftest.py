@@ -49,6 +49,12 @@ def large_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def planted_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of planted defects, of which two did not end as declared."""
+    return report.write(handmade.write_planted_run(tmp_path_factory.mktemp("run") / "20261103T081500Z-f00d"))
+
+
+@pytest.fixture(scope="session")
 def short_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a run whose chunks lose samples when they are executed again."""
     return report.write(shortened.write(tmp_path_factory.mktemp("run") / "20261103T081500Z-dead"))

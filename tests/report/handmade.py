@@ -160,6 +160,20 @@ def write_invalid_run(directory: Path) -> Path:
     return write_run(directory, entries, verdict="INVALID")
 
 
+def write_planted_run(directory: Path) -> Path:
+    """Four defects with and without their fault: one is wrong without it, one escapes with it."""
+    caught: dict[str, Any] = {"verdict": "INVALID", "anomalies": LOST, "expected": "lost"}
+    entries = [scenario("CONTROL")]
+    for identity in ("W6", "W5", "B2", "S3"):
+        with_fault: dict[str, Any] = {"expected": "lost"} if identity == "B2" else caught
+        without: dict[str, Any] = {"verdict": "INVALID", "anomalies": LOST} if identity == "W5" else {}
+        entries += [
+            scenario(identity, planted="no_sweeper", **with_fault),
+            scenario(identity, planted="no_sweeper", faulted=False, **without),
+        ]
+    return write_run(directory, entries, verdict="INVALID")
+
+
 def write_large_run(directory: Path) -> Path:
     """A run of a hundred scenarios."""
     entries = [scenario("CONTROL"), *(scenario(identity) for identity in CATALOGUE[:98])]

@@ -240,6 +240,22 @@ def test_the_matrix_filter(browser: Browser, large_page: Path) -> None:
         assert visit.page.locator("#matrix-count").inner_text() == "1 of 100"
 
 
+def test_planted_defects_that_escaped_come_first_and_can_be_found(browser: Browser, planted_page: Path) -> None:
+    with visiting(browser, planted_page) as visit:
+        assert visit.page.locator("#anomalies .whose").first.inner_text() == "W5 × no_sweeper, no fault"
+        visit.page.locator("#matrix-verdict").select_option("not met")
+        shown = visit.page.locator("#matrix-table tbody tr:not([hidden]) th")
+        assert shown.all_inner_texts() == ["W5 × no_sweeper, no fault", "B2 × no_sweeper"]
+        visit.page.locator("#matrix-verdict").select_option("VALID")
+        assert shown.count() == 5
+        visit.page.locator("#close-all").press("Enter")
+        visit.page.locator("#open-bad").press("Enter")
+        assert visit.page.locator("details.scenario[open] .label").all_inner_texts() == [
+            "W5 × no_sweeper, no fault",
+            "B2 × no_sweeper",
+        ]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_contrast_of_text(browser: Browser, invalid_page: Path, scheme: str) -> None:
     """Every visible text has a contrast of at least 4.5 against what is behind it (WCAG AA)."""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
+import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +15,15 @@ import pytest
 from harness import report
 from harness.anomaly import Kind, gravity
 from harness.errors import LabError
-from harness.report import glossary, history, timeline
+from harness.evidence.rows_file import ROWS_FILE
+from harness.play.round import PLAY
+from harness.report import glossary, history, story, timeline
 from harness.report.accused import accused
 from harness.report.annotations import workflow_commands
 from harness.report.console import first_anomaly
-from harness.report.record import RunRecord, ScenarioRecord, read
+from harness.report.record import AnomalyGroup, RunRecord, ScenarioRecord, read
 from harness.report.summary import render_summary
+from harness.rows.row import PLAIN
 from harness.times import LAB
 from tests.report import handmade
 from tests.report.handmade import lines_of
@@ -44,12 +51,28 @@ def test_every_time_of_a_stack_is_explained() -> None:
     assert set(glossary.TIMES) == set(LAB.as_json())
 
 
+@pytest.mark.parametrize(
+    ("identity", "named"),
+    [
+        ("CONTROL", "Control"),
+        ("W12", "Workers die"),
+        ("L5", "Retention"),
+        (PLAIN, "Load runs"),
+        (PLAY, "Played by hand"),
+        ("Z9", "Z"),
+    ],
+)
+def test_a_scenario_is_of_its_family(identity: str, named: str) -> None:
+    assert glossary.family(identity) == named
+
+
 def test_words_are_linked_once_and_nothing_is_trusted() -> None:
     text = str(glossary.explained("<b> chunk and chunks of a batch"))
     assert text.startswith("&lt;b&gt; <a class=")
     assert text.count("<a ") == 2
     assert glossary.explained("hold") != "hold"
     assert glossary.explained("what tables hold") == "what tables hold"
+    assert "<a" not in glossary.explained("Not recovered: worker-1")  # a word of the glossary in another meaning
 
 
 def test_never_stored_samples_come_first() -> None:
@@ -73,6 +96,7 @@ def test_labels_and_anchors() -> None:
     [
         pytest.param("VALID", "VALID", {}, True, id="valid"),
         pytest.param("VALID", "SKIPPED", {}, True, id="skipped"),
+        pytest.param("lost", "SKIPPED", {}, True, id="skipped, with a defect"),
         pytest.param("VALID", "INCONCLUSIVE", {}, False, id="inconclusive"),
         pytest.param("lost", "INVALID", handmade.LOST, True, id="caught"),
         pytest.param("late", "INVALID", handmade.LOST, False, id="caught for another reason"),
@@ -105,6 +129,17 @@ def test_what_is_no_run(tmp_path: Path, content: str | None, message: str) -> No
 def test_a_run_of_nothing_still_has_a_page(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"schema": 1, "verdict": "INCONCLUSIVE", "scenarios": []}')
     assert "INCONCLUSIVE" in report.write(tmp_path).read_text()
+
+
+def test_the_command_of_a_run_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
+    """Words with blanks and quotes in them arrive as they were; the command is called as everybody calls it."""
+    asked = ["--ids", "W1 W2", "--keyword", "control or it's", "--seed", "3"]
+    directory = handmade.write_run(tmp_path, [handmade.scenario("W1"), handmade.scenario("W2")], verdict="VALID")
+    told = json.loads((directory / "run.json").read_text())
+    (directory / "run.json").write_text(json.dumps({**told, "argv": ["/somewhere/.venv/bin/lab", "chaos", *asked]}))
+    page = report.write(directory).read_text()
+    [command] = re.findall(r"<code>(.*?)</code>", page[page.index('id="environment"') :].partition("</section>")[0])
+    assert shlex.split(html.unescape(command)) == ["lab", "chaos", *asked]
 
 
 def test_the_history_of_a_lost_sample(run: RunRecord) -> None:
@@ -174,6 +209,24 @@ def test_a_gap_in_the_watch_is_a_gap_in_the_chart(tmp_path: Path) -> None:
     assert columns["states"] == [{"replica": "redis", "spans": [[0.0, 1.0, "healthy"], [9.0, 9.0, "healthy"]]}]
 
 
+def test_where_nobody_watched_requests_are_drawn_all_the_same(tmp_path: Path) -> None:
+    """A load run against a stack elsewhere has a ledger and nothing else."""
+    (tmp_path / "LOAD").mkdir()
+    attempts = [
+        {"at": handmade.at(4.0), "ended": handmade.at(4.5), "outcome": "UNKNOWN", "status": 503},
+        {"at": handmade.at(7.0), "ended": handmade.at(7.25), "outcome": "OK", "status": 200},
+    ]
+    line = json.dumps({"op": "d-0", "kind": "register", "attempts": attempts})
+    (tmp_path / "LOAD" / "ledger.jsonl").write_text(line + "\n")
+    raw = handmade.scenario("LOAD", faulted=False)
+    raw["directory"] = "LOAD"
+    raw["faults"] = []
+    columns = build(report.record.parse_scenario(raw, run_directory=tmp_path))
+    assert (columns["start"], columns["t"]) == ("2026-11-03T08:15:04.000+00:00", [])
+    assert columns["latency"]["failed"] == [[0.0, 0.5, "d-0 register: 503"]]
+    assert columns["latency"]["median"] == [0.25]
+
+
 def test_long_watches_are_thinned_and_keep_their_end(tmp_path: Path) -> None:
     (tmp_path / "W20").mkdir()
     lines = [json.dumps({"at": handmade.at(number / 4), "unacked": number}) for number in range(5_000)]
@@ -225,6 +278,44 @@ def test_planted_defects_that_are_caught_are_not_annotated(tmp_path: Path) -> No
     run = read(handmade.write_run(tmp_path / "run", [caught], verdict="VALID"))
     assert list(workflow_commands(run, root=tmp_path)) == []
     assert first_anomaly(run) == ""
+
+
+def test_the_headline_of_planted_defects_names_those_that_escaped(tmp_path: Path) -> None:
+    planted: dict[str, Any] = {"planted": "no_sweeper", "expected": "lost"}
+    entries = [
+        handmade.scenario("W6", verdict="INVALID", anomalies=handmade.LOST, **planted),
+        handmade.scenario("W5", verdict="VALID", **planted),
+        handmade.scenario("W19", verdict="SKIPPED", doubt="needs containers", **planted),
+    ]
+    told = story.headline(read(handmade.write_run(tmp_path / "run", entries, verdict="INVALID")))
+    assert told.title == "1 of 2 runs of planted defects did not end as declared; skipped: 1"
+    assert [one for one in told.sentences if one.startswith("Not as declared")] == [
+        "Not as declared: W5 × no_sweeper. Expected lost. Ended VALID"
+    ]
+    assert next(figure.value for figure in told.figures if figure.name == "Samples lost") == "100"
+
+
+def test_what_is_told_of_recovery(run: RunRecord) -> None:
+    back = scenario_of(run, "W6")
+    gone = replace(back, anomalies=(AnomalyGroup(kind="not_recovered", count=1, first=()),))
+    assert story.story(back)[-1] == "Recovery took 2.3 s (chunk done after the heal)."
+    assert story.story(gone)[-1].startswith("It had not recovered when the lab gave up, after 2.3 s")
+
+
+def test_rows_that_a_scenario_made_old_do_not_stand_at_the_beginning(tmp_path: Path) -> None:
+    made = handmade.write_invalid_run(tmp_path / "run")
+    rows = made / "W6" / ROWS_FILE
+    month_ms = 30 * 86_400_000
+    aged = [
+        {**each, "created_ms": each["created_ms"] - month_ms} for each in map(json.loads, rows.read_text().splitlines())
+    ]
+    rows.write_text("".join(json.dumps(each) + "\n" for each in aged))
+    scenario = scenario_of(read(made), "W6")
+    told, *_ = history.histories(scenario, lines_of(scenario))
+    assert told.events[0].source == "phone"
+    assert sum("the scenario made it old" in event.text for event in told.events) == 2
+    timed = [event.at for event in told.events]
+    assert timed == sorted(timed)
 
 
 def test_the_first_anomaly_in_words(run: RunRecord) -> None:

@@ -16,7 +16,7 @@ from backend.clock import now_utc
 from backend.env import config
 from backend.health.problem import Problem, ProblemCode
 
-# Written by each worker's consumer loop, with a time to live: consumer:{queue}:{replica}.
+# Kept by each worker that hears its broker, with a time to live.
 CONSUMER_KEY = "consumer:{queue}:{replica}"
 MAX_SCANS = 200  # times 1,000 keys; the cache may live in the same database
 SAFE_POLICY = "noeviction"

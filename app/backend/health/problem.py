@@ -16,6 +16,7 @@ class ProblemCode(StrEnum):
     BROKER_EVICTION_UNSAFE = "broker_eviction_unsafe"
     DATABASE_UNREACHABLE = "database_unreachable"
     TICKS_MISSED = "ticks_missed"
+    SCHEDULE_UNREADABLE = "schedule_unreadable"
     DEAD_LETTERS = "dead_letters"
     BEAT_ABSENT = "beat_absent"
     REMINDERS_OVERDUE = "reminders_overdue"

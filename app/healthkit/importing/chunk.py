@@ -1,13 +1,11 @@
 """One delivery of a chunk, from claim to publish of the next."""
 
-import json
 import logging
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, LiteralString
 from uuid import UUID
 
-import orjson
 from celery.exceptions import SoftTimeLimitExceeded
 
 from backend.clock import sleep_s
@@ -15,6 +13,7 @@ from backend.logs import log_event
 from healthkit.counters import CLAIMS_LOST, CLAIMS_REFUSED, counter_add
 from healthkit.database import (
     INFRASTRUCTURE_ERRORS,
+    TOO_MUCH_ERRORS,
     drop_connection,
     fetch_all,
     raw_connection,
@@ -27,6 +26,7 @@ from healthkit.importing.claim import Claim, Refusal, chunk_claim
 from healthkit.importing.context import ImportContext
 from healthkit.importing.dead_claims import dead_claims_reap
 from healthkit.importing.transaction import ClaimLost, Imported, chunk_import
+from healthkit.raw_samples import samples_parse
 from healthkit.validating import Classified, samples_classify
 
 _LOGGER = logging.getLogger(__name__)
@@ -47,10 +47,6 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
-class UnreadableSamples(Exception):
-    """The stored text is not a JSON array."""
-
-
 def chunk_run(*, batch_id: UUID, chunk_index: int, holder: str) -> Outcome:
     """Import one chunk if it can be claimed, then publish the next one; a refused delivery is a counted no-op.
 
@@ -69,6 +65,8 @@ def chunk_run(*, batch_id: UUID, chunk_index: int, holder: str) -> Outcome:
     except SoftTimeLimitExceeded:
         drop_connection()
         return _end(claim, Ending.INTERRUPTION, "soft time limit exceeded")
+    except TOO_MUCH_ERRORS as error:
+        return _end(claim, Ending.DATA, error_text(error))
     except INFRASTRUCTURE_ERRORS as error:
         _log("database_unavailable", "import interrupted", claim, level=logging.WARNING, error=error_text(error))
         return _end(claim, Ending.INFRASTRUCTURE, error_text(error))
@@ -92,17 +90,6 @@ def chunk_refuse(*, batch_id: UUID, chunk_index: int, reason: str) -> Outcome:
     return Outcome.REFUSED
 
 
-def samples_parse(text: str) -> list[Any]:
-    """The raw samples of a chunk. Raises: `UnreadableSamples`."""
-    try:
-        samples = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        samples = _parse_leniently(text)
-    if not isinstance(samples, list):
-        raise UnreadableSamples("not an array")
-    return samples
-
-
 def samples_validate(context: ImportContext, samples: Sequence[tuple[int, Any]]) -> Classified:
     """Classify raw samples, pairs of index and value; other types that they name are looked up, if there are any."""
     named = [raw.get("type") for _, raw in samples if isinstance(raw, dict)]
@@ -115,14 +102,6 @@ def samples_validate(context: ImportContext, samples: Sequence[tuple[int, Any]])
         known_types={row[0] for row in fetch_all(_KNOWN_TYPES, lookup)} if lookup else set(),
         now=context.now,
     )
-
-
-def _parse_leniently(text: str) -> Any:
-    """Python's parser takes what orjson refuses (NaN, lone surrogates); such samples are then rejected one by one."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UnreadableSamples(type(error).__name__) from error
 
 
 def _claim(batch_id: UUID, chunk_index: int, holder: str) -> Claim | Refusal:

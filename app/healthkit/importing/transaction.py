@@ -38,7 +38,7 @@ FROM accounts_user WHERE id = $1 FOR NO KEY UPDATE
 _SOURCES: LiteralString = """
 INSERT INTO healthkit_data_source (user_id, identifier, name, kind, precedence)
 SELECT $1, s.* FROM unnest($2::text[], $3::text[], $4::text[], $5::int[]) s
-ON CONFLICT (user_id, identifier) DO UPDATE SET name = excluded.name
+ON CONFLICT (user_id, identifier) DO UPDATE SET name = healthkit_data_source.name
 RETURNING identifier, id
 """
 
@@ -236,8 +236,14 @@ def written_recompute(cursor: RawCursor, *, context: ImportContext, written: Wri
 
 
 def _sources_resolve(cursor: RawCursor, context: ImportContext, sources: set[Source]) -> dict[str, int]:
-    """Row ids by identifier; only sources that the claim did not bring along cost a statement."""
-    unseen = {each.identifier: each for each in sources if each.identifier not in context.source_ids}
+    """Row ids by identifier; only sources that the claim did not bring along cost a statement.
+
+    Of several that are named by one identifier the one of the best precedence is kept, then the first by name.
+    """
+    unseen: dict[str, Source] = {}
+    for each in sorted(sources, key=lambda source: (source.precedence, source.name)):
+        if each.identifier not in context.source_ids:
+            unseen.setdefault(each.identifier, each)
     if not unseen:
         return context.source_ids
     ordered = sorted(unseen.values())

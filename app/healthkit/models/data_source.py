@@ -12,7 +12,7 @@ class SourceKind(models.TextChoices):
 
 
 class DataSource(models.Model):
-    """A source of one user. `identifier` is stable, `name` may change; the lowest `precedence` wins an hour."""
+    """A source of one user, as it was seen first; the lowest `precedence` wins an hour."""
 
     user = models.ForeignKey("accounts.User", on_delete=models.CASCADE, db_index=False)
     identifier = models.TextField()

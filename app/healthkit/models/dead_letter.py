@@ -8,7 +8,7 @@ from healthkit.models.import_chunk import ImportChunk
 
 
 class DeadLetter(models.Model):
-    """An exhausted chunk, an unregistered task or an undecodable message, with what is needed to put it back."""
+    """An exhausted chunk, a refused reminder, an unregistered task or an undecodable message, to be put back."""
 
     task_name = models.TextField()
     message_id = models.TextField()

@@ -38,6 +38,12 @@ class RejectedSample(models.Model):
                 condition=models.Q(reason__in=RejectReason.values), name="healthkit_rejected_sample_reason"
             ),
         ]
+        indexes = [
+            # What the metric counts, and what a re-drive looks for.
+            models.Index(
+                fields=["chunk"], condition=models.Q(resolved_at__isnull=True), name="healthkit_rejected_open"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.chunk_id}/{self.sample_index}: {self.reason}"

@@ -13,10 +13,11 @@ Batch:
     PENDING    -> ABANDONED    sweeping.py            the upload never finished; what arrived is imported
     PROCESSING -> COMPLETED    finalising.py          nothing is pending, something could be imported
     PROCESSING -> FAILED       finalising.py          nothing is pending, nothing could be imported
-    COMPLETED  -> PROCESSING   redriving.py           a failed chunk or rejected samples were put back
+    COMPLETED  -> PROCESSING   redriving.py           a failed chunk was put back
     FAILED     -> PROCESSING   redriving.py           the same
 
-An ABANDONED batch keeps its state; its `finished_at` says when what had arrived was dealt with.
+An ABANDONED batch keeps its state; its `finished_at` says when what had arrived was dealt with. Rejected samples that
+are imported after all reopen nothing.
 """
 
 from django.db import models

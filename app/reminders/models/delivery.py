@@ -6,7 +6,7 @@ from django.db.models.functions import Now
 
 
 class DeliveryStatus(models.TextChoices):
-    """Allowed transitions: pending → sent, pending → failed; nothing leaves the other two."""
+    """Allowed transitions: pending → sent, pending → failed (with a dead letter), failed → pending (its re-drive)."""
 
     PENDING = "pending"
     SENT = "sent"
@@ -26,7 +26,7 @@ class Delivery(models.Model):
     status = models.TextField(choices=DeliveryStatus.choices, default=DeliveryStatus.PENDING)
     attempts = models.IntegerField(default=0)
     last_error = models.TextField(default="")
-    next_attempt_at = models.DateTimeField(null=True)
+    next_attempt_at = models.DateTimeField(null=True, db_default=Now())
     claim_token = models.UUIDField(null=True)
     claim_expires_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now())
@@ -42,6 +42,9 @@ class Delivery(models.Model):
             models.CheckConstraint(
                 condition=Q(status="sent", sent_at__isnull=False) | (~Q(status="sent") & Q(sent_at__isnull=True)),
                 name="delivery_sent_has_time",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="pending") | Q(next_attempt_at__isnull=False), name="delivery_pending_has_turn"
             ),
         ]
         indexes = [models.Index(fields=["next_attempt_at"], name="delivery_pending", condition=Q(status="pending"))]

@@ -30,7 +30,7 @@ class Tick(models.Model):
     done_at = models.DateTimeField(null=True)
 
     class Meta:
-        """Unique by entry and due time; the open ones are found by a partial index."""
+        """Unique by entry and due time; the open and the missed ones are found by partial indexes."""
 
         db_table = "scheduling_tick"
         constraints = [
@@ -41,6 +41,7 @@ class Tick(models.Model):
             models.Index(
                 fields=["entry", "due_at"], name="tick_open", condition=models.Q(status__in=["claimed", "published"])
             ),
+            models.Index(fields=["due_at"], name="tick_missed", condition=models.Q(status="missed")),
             models.Index(fields=["created_at"], name="tick_created"),
         ]
 

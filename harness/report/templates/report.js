@@ -123,7 +123,7 @@
     });
     return { traces: [...states(data), ...stateTexts(data), ...lines(data), ...latency(data), ...moments(data)], layout };
   }
-  const span = (data) => [0, Math.max(1, ...(data.t || []), ...(data.faults || []).map((fault) => fault.heal || fault.inject || 0)) * 1.01];
+  const span = (data) => [0, Math.max(1, ...(data.t || []), ...((data.latency || {}).t || []), ...(data.faults || []).map((fault) => fault.heal || fault.inject || 0)) * 1.01];
 
   const drawing = new Map();
   function draw(chart) {
@@ -257,7 +257,7 @@
   }
   window.addEventListener("hashchange", reveal);
   all('a[href^="#s-"]').forEach((link) => link.addEventListener("click", () => setTimeout(reveal)));
-  document.getElementById("open-bad").addEventListener("click", () => all("details.scenario:not(.valid):not(.skipped)").forEach((section) => { section.open = true; }));
+  document.getElementById("open-bad").addEventListener("click", (event) => all("details.scenario" + event.target.dataset.opens).forEach((section) => { section.open = true; }));
   document.getElementById("close-all").addEventListener("click", () => all("details.scenario").forEach((section) => { section.open = false; }));
   all(".copy").forEach((button) => button.addEventListener("click", async () => {
     try { await navigator.clipboard.writeText(button.dataset.copy); button.textContent = "Copied"; }
@@ -272,7 +272,7 @@
   const verdict = document.getElementById("matrix-verdict"), words = document.getElementById("matrix-text");
   function filterMatrix() {
     const wanted = words.value.trim().toLowerCase(), rows = all("#matrix-table tbody tr");
-    rows.forEach((line) => { line.hidden = (verdict.value && line.dataset.verdict !== verdict.value) || !line.textContent.toLowerCase().includes(wanted); });
+    rows.forEach((line) => { line.hidden = (verdict.value && !line.dataset.verdict.split(",").includes(verdict.value)) || !line.textContent.toLowerCase().includes(wanted); });
     document.getElementById("matrix-count").textContent = rows.filter((line) => !line.hidden).length + " of " + rows.length;
   }
   if (verdict) [verdict, words].forEach((control) => control.addEventListener("input", filterMatrix));

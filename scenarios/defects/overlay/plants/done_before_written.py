@@ -1,4 +1,4 @@
-"""A chunk is imported in two transactions: its state and its batch's counters first, then records and own counters."""
+"""A chunk is imported in two transactions: its state and the counters as far as they are known, then records."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ def _finish_first(transaction: Any) -> None:
         context = claim.context
         with raw.transaction():
             finish = transaction.raw_cursor(raw)
-            transaction._chunk_finish(finish, claim, (0, 0, 0))
+            known = (len(classified.accepted), classified.duplicate_count, len(classified.rejected))
+            transaction._chunk_finish(finish, claim, known)
             ended_as, next_index = transaction._finished(finish, claim)
         with raw.transaction():
             cursor = transaction.raw_cursor(raw)

@@ -1,0 +1,1 @@
+"""What rows demand beyond the invariants that hold in every scenario."""

@@ -1,0 +1,1 @@
+"""Where images come from: a registry, or built here with the same contract."""

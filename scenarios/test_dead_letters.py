@@ -1,0 +1,142 @@
+"""A10: dead letters of several things at once, each put back alone."""
+
+from __future__ import annotations
+
+from harness.anomaly import Kind
+from harness.clock import wait_for
+from harness.demands.demands import await_state, expect_alarm, expect_loud
+from harness.demands.giving_up import redrive
+from harness.errors import WaitTimeout
+from harness.experiment.experiment import Experiment
+from harness.faults.database import RefuseSample
+from harness.faults.messages import PublishUnknown
+from harness.rows.row import Load, row
+from harness.tripwires.aim import point_of, targets
+from harness.tripwires.tripwire import Point
+from scenarios.defects import letter_published_twice, redrive_silences_all, unknown_discarded
+
+SOME = Load(phones=6, samples=6_000, planted_phones=4, planted_samples=2_400)
+
+
+@row(
+    "A10",
+    variant="one",
+    title="two chunks of two batches are given up, and one of them is re-driven",
+    load=SOME,
+    defects=(redrive_silences_all.DEFECT.expecting(Kind.SILENT),),
+)
+def test_a10_one_of_two(x: Experiment) -> None:
+    """The other one's dead letter stays open and goes on alarming, until it is put back as well."""
+    aims = targets(x.fleet.plans, rng=x.rng)[:2]
+    refused = [x.inject(RefuseSample(str(aim.sample.uuid))) for aim in aims]
+    x.work()
+    if not x.faulted:
+        return
+    first, second = (point_of(x.stack.dsn(), aim) for aim in aims)
+    _await_letters(x, (first, second))
+    expect_loud(x, "log:chunk_failed", names=(first.batch_id, second.batch_id))
+    expect_alarm(x, "dead_letters")
+    for each in refused:
+        x.heal(each)
+    counts = [redrive(x, kind="chunk", target=f"{first.batch_id}:{first.chunk_index}")]
+    _expect_open(x, first, 0)
+    _expect_open(x, second, 1)
+    expect_alarm(x, "dead_letters")
+    for (letter,) in x.sql(f"SELECT d.id {_LETTERS} {_of(second)}"):
+        counts.append(redrive(x, kind="dead_letter", target=str(letter)))
+    _expect_open(x, second, 0)
+    x.expect(
+        counts == [1, 1],
+        otherwise=Kind.WRONG_ANSWER,
+        summary=f"one chunk re-driven, then the other by its dead letter: {counts} put back, expected 1 and 1",
+        ids={"batch": second.batch_id, "chunk": str(second.chunk_index)},
+    )
+
+
+@row(
+    "A10",
+    variant="message",
+    title="a message of a task that no worker knows is kept, and re-driven twice",
+    load=SOME,
+    defects=(
+        unknown_discarded.DEFECT.expecting(Kind.SILENT),
+        letter_published_twice.DEFECT.expecting(Kind.DUPLICATED),
+    ),
+)
+def test_a10_unknown_task(x: Experiment) -> None:
+    """It becomes a dead letter, loudly; the first re-drive publishes it again, once, and the second does nothing."""
+    monitor = x.watch_redis()
+    x.work()
+    unknown = PublishUnknown()
+    live = x.inject(unknown, wait=False)
+    expect_loud(x, "log:dead_lettered", names=(unknown.task,))
+    if live is None:
+        return
+    letter = _await_letter(x, unknown)
+    if letter is None:
+        return
+    x.await_bite(live)
+    expect_alarm(x, "dead_letters")
+    sent = len(monitor.published(task=unknown.task))
+    counts = [redrive(x, kind="dead_letter", target=str(letter)) for _ in range(2)]
+    # Whatever was published until now comes before the lab's own next message.
+    last = PublishUnknown(name="publish_another")
+    following = x.inject(last, wait=False)
+    _await_letter(x, last)
+    x.await_bite(following)
+    again = sum(each.message_id != last.message_id for each in monitor.published(task=unknown.task)) - sent
+    x.witness("a message that was published again", again)
+    letters = f"SELECT 1 FROM healthkit_dead_letter WHERE task_name = '{unknown.task}'"
+    await_state(x, lambda: len(x.sql(letters)) >= sent + again + 1, awaiting="all of them kept")
+    x.expect(
+        (counts, again) == ([1, 0], 1),
+        otherwise=Kind.DUPLICATED,
+        summary=f"re-driven twice, the message was published {again} times and {counts} were put back; expected once, "
+        "and 1 and 0",
+        ids={"dead_letter": str(letter)},
+    )
+
+
+_LETTERS = "FROM healthkit_dead_letter d JOIN healthkit_import_chunk c ON c.id = d.chunk_id WHERE d.redriven_at IS NULL"
+
+
+def _of(point: Point) -> str:
+    return f"AND c.batch_id = '{point.batch_id}' AND c.chunk_index = {point.chunk_index}"
+
+
+def _await_letters(x: Experiment, points: tuple[Point, ...]) -> None:
+    def are_there() -> bool:
+        return all(x.sql(f"SELECT 1 {_LETTERS} {_of(point)}") for point in points)
+
+    try:
+        wait_for(are_there, awaiting="their dead letters", timeout_s=x.quiesce_deadline_s, interval_s=0.2)
+    except WaitTimeout as error:
+        x.phases.note(str(error))
+    x.witness("dead letters of two batches", are_there())
+
+
+def _expect_open(x: Experiment, point: Point, count: int) -> None:
+    """So many dead letters of this chunk wait for somebody."""
+    found = len(x.sql(f"SELECT 1 {_LETTERS} {_of(point)}"))
+    x.expect(
+        found == count,
+        otherwise=Kind.SILENT,
+        summary=f"{found} dead letters of chunk {point.chunk_index} are open, expected {count}",
+        ids={"batch": point.batch_id, "chunk": str(point.chunk_index)},
+    )
+
+
+def _await_letter(x: Experiment, unknown: PublishUnknown) -> int | None:
+    """The dead letter of that message; None, and an anomaly, when nobody kept it."""
+    sql = f"SELECT id FROM healthkit_dead_letter WHERE message_id = '{unknown.message_id}'"
+    try:
+        found = wait_for(lambda: x.sql(sql), awaiting="its dead letter", timeout_s=unknown.bite_timeout_s)
+    except WaitTimeout as error:
+        x.expect(
+            False,
+            otherwise=Kind.SILENT,
+            summary=f"a message of an unknown task was kept nowhere: {error}",
+            ids={"task": unknown.task, "message": unknown.message_id},
+        )
+        return None
+    return int(found[0][0])

@@ -1,0 +1,109 @@
+"""W8 and A6: chunks that are given up without an error of their own, and batches of which nothing is left."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from harness.anomaly import Kind
+from harness.clock import wait_for
+from harness.demands.demands import expect_alarm, expect_executions, expect_loud
+from harness.demands.giving_up import refuse_sample
+from harness.errors import WaitTimeout
+from harness.experiment.experiment import Experiment
+from harness.faults.process import KillChild
+from harness.rows.row import Load, row
+from harness.times import Recovery
+from harness.tripwires.tripwire import Point
+from harness.witness import claim_history
+from scenarios.defects import failed_batch_completed, no_cap
+
+SOME = Load(phones=6, samples=6_000, planted_phones=4, planted_samples=2_400)
+MAX_INTERRUPTIONS: Final = 10
+"""Lost executions of one chunk before it is given up, as the app is configured."""
+
+
+@row(
+    "W8",
+    title="a chunk that kills its child every time, for the last time that it may",
+    recovery=Recovery.HOLDER_DIED,
+    load=SOME,
+    defects=(no_cap.DEFECT.expecting(Kind.WRONG_ACCOUNTING),),
+)
+def test_w8_poison(x: Experiment) -> None:
+    """It is given up at the cap, loudly and with its reason; the rest of its batch is done."""
+    parked = x.park_chunk()
+    if x.faulted:
+        _interrupted_before(x, parked.point, times=MAX_INTERRUPTIONS - 1)
+        x.may_give_up.add((parked.point.batch_key, parked.point.chunk_index))
+    x.inject(KillChild(parked.replica, pid=parked.pid))
+    x.release(parked)
+    expect_loud(x, "log:chunk_failed", names=(parked.point.batch_id,))
+    expect_executions(x, parked, 1)
+    _see_given_up(x, parked.point, batch_status="COMPLETED")
+    expect_alarm(x, "dead_letters")
+    _forget_letters(x)
+
+
+@row(
+    "A6",
+    title="every chunk of a batch is given up, and the phone syncs on",
+    load=SOME,
+    defects=(failed_batch_completed.DEFECT.expecting(Kind.WRONG_ACCOUNTING),),
+)
+def test_a6_whole_batch_given_up(x: Experiment) -> None:
+    """The batch has FAILED, and its anchor moves all the same: what was given up is told, and can be re-driven."""
+    point, refused = refuse_sample(x, is_whole=True)
+    if refused is None:
+        return
+    x.may_give_up.add((point.batch_key, point.chunk_index))
+    _see_given_up(x, point, batch_status="FAILED")
+    expect_loud(x, "log:chunk_failed", names=(point.batch_id,))
+    expect_alarm(x, "dead_letters")
+    moved = x.sql(f"SELECT from_value, to_value FROM healthkit_anchor_move WHERE batch_id = '{point.batch_id}'")
+    x.expect(
+        len(moved) == 1,
+        otherwise=Kind.WRONG_ANCHOR,
+        summary=f"a batch that FAILED moved its anchor {len(moved)} times, not once",
+        ids={"batch": point.batch_id, "batch_key": point.batch_key},
+    )
+    _forget_letters(x)
+
+
+def _interrupted_before(x: Experiment, point: Point, *, times: int) -> None:
+    """Let the chunk have lost its holder so many times already."""
+    found = x.sql(
+        f"UPDATE healthkit_import_chunk SET interruptions = {times} WHERE batch_id = '{point.batch_id}' "
+        f"AND chunk_index = {point.chunk_index} RETURNING interruptions, executions"
+    )
+    x.witness("a chunk that lost its holders before", found)
+
+
+def _see_given_up(x: Experiment, point: Point, *, batch_status: str) -> None:
+    """The chunk ends FAILED for good and its batch as it must, soon."""
+    if not x.faulted:
+        return
+    batch = f"SELECT status FROM healthkit_import_batch WHERE id = '{point.batch_id}' AND finished_at IS NOT NULL"
+    try:
+        wait_for(lambda: x.sql(batch), awaiting="the batch's end", timeout_s=x.quiesce_deadline_s, interval_s=0.2)
+    except WaitTimeout as error:
+        x.phases.note(str(error))
+    history = claim_history(x.stack.dsn(), batch_id=point.batch_id, chunk_index=point.chunk_index)
+    x.witness("the end of the chunk", history)
+    letters = x.sql(
+        "SELECT d.reason FROM healthkit_dead_letter d JOIN healthkit_import_chunk c ON c.id = d.chunk_id "
+        f"WHERE c.batch_id = '{point.batch_id}' AND c.chunk_index = {point.chunk_index}"
+    )
+    ended = (history["status"], [status for (status,) in x.sql(batch)], len(letters))
+    x.expect(
+        ended == ("FAILED", [batch_status], 1),
+        otherwise=Kind.WRONG_ACCOUNTING,
+        summary=f"the chunk is {ended[0]} after {history['executions']} executions and {history['interruptions']} "
+        f"interruptions, with {ended[2]} dead letters, its batch {ended[1]}; expected FAILED, 1 and {batch_status}",
+        ids={"batch": point.batch_id, "chunk": str(point.chunk_index)},
+    )
+
+
+def _forget_letters(x: Experiment) -> None:
+    """An operator has seen the dead letters and lets them be: the alarm must end with them."""
+    if x.faulted:
+        x.sql("UPDATE healthkit_dead_letter SET redriven_at = clock_timestamp() WHERE redriven_at IS NULL RETURNING id")

@@ -1,0 +1,108 @@
+"""A12: a new HealthKit type is a row that is added while workers run."""
+
+from __future__ import annotations
+
+from harness.anomaly import Kind
+from harness.demands.demands import await_state
+from harness.demands.giving_up import redrive
+from harness.devices.runner import Fleet
+from harness.errors import Inconclusive
+from harness.experiment.experiment import Experiment
+from harness.faults.sample_types import HideType
+from harness.rows.row import Load, row
+from scenarios.defects import reimport_without_recompute, types_cached
+
+SOME = Load(phones=4, samples=2_400, planted_phones=4, planted_samples=1_600)
+UNKNOWN_TURN = 2
+KNOWN_TURN = 3
+
+
+@row(
+    "A12",
+    title="samples of a type that the app does not know; its row is added while workers run, and they are re-driven",
+    load=SOME,
+    defects=(
+        types_cached.DEFECT.expecting(Kind.WRONGLY_IMPORTED),
+        reimport_without_recompute.DEFECT.expecting(Kind.WRONG_AGGREGATE),
+    ),
+)
+def test_a12_type_added(x: Experiment) -> None:
+    """Kept as rejected, then imported whole by one re-drive, aggregates too; what comes after needs none."""
+    x.work()
+    if not isinstance(x.fleet, Fleet):
+        raise Inconclusive("only the lab's own phones can be told to sync again")
+    x.fleet.join(timeout_s=x.quiesce_deadline_s)
+    type_ = x.rng.choice(x.fleet.plans[0].batches).type
+    hidden = x.inject(HideType(type_))
+    x.fleet.sync_late(turn=UNKNOWN_TURN, is_closed=False)
+    batches = _ended(x, type_, turn=UNKNOWN_TURN)
+    if x.faulted:
+        _see_kept(x, batches)
+    x.heal(hidden)
+    if x.faulted:
+        _redrive_twice(x, batches)
+    x.fleet.sync_late(turn=KNOWN_TURN, is_closed=False)
+    if x.faulted:
+        _see_nothing_kept(x, _ended(x, type_, turn=KNOWN_TURN))
+
+
+def _ended(x: Experiment, type_: str, *, turn: int) -> list[str]:
+    """The batches of that type and turn, once all have ended. Raises: Inconclusive when there are none."""
+    of_turn = f"type_identifier = '{type_}' AND idempotency_key LIKE '%/b{turn}'"
+    sql = f"SELECT id::text, finished_at IS NOT NULL FROM healthkit_import_batch WHERE {of_turn} ORDER BY id"
+
+    def ended() -> list[str] | None:
+        found = x.sql(sql)
+        return [batch for batch, _ in found] if all(is_over for _, is_over in found) else None
+
+    return await_state(x, ended, awaiting=f"batches of {type_} to end")
+
+
+def _rejected(x: Experiment, batch: str) -> tuple[int, int]:
+    """How many samples the batch brought, and how many of them are kept because nobody knew their type."""
+    [found] = x.sql(
+        "SELECT (SELECT sum(sample_count)::int FROM healthkit_import_chunk WHERE batch_id = b.id), "
+        "(SELECT count(*) FROM healthkit_rejected_sample r JOIN healthkit_import_chunk c ON c.id = r.chunk_id "
+        "WHERE c.batch_id = b.id AND r.reason = 'unknown_type' AND r.resolved_at IS NULL) "
+        f"FROM healthkit_import_batch b WHERE b.id = '{batch}'"
+    )
+    return found[0], found[1]
+
+
+def _see_kept(x: Experiment, batches: list[str]) -> None:
+    for batch in batches:
+        sent, kept = _rejected(x, batch)
+        x.witness(f"samples of an unknown type in batch {batch}", sent)
+        x.expect(
+            sent == kept,
+            otherwise=Kind.WRONGLY_IMPORTED,
+            summary=f"of {sent} samples of a type without a row {kept} are kept as unknown_type",
+            ids={"batch": batch},
+        )
+
+
+def _redrive_twice(x: Experiment, batches: list[str]) -> None:
+    for batch in batches:
+        [(chunks,)] = x.sql(
+            "SELECT count(DISTINCT r.chunk_id) FROM healthkit_rejected_sample r JOIN healthkit_import_chunk c "
+            f"ON c.id = r.chunk_id WHERE c.batch_id = '{batch}' AND r.resolved_at IS NULL"
+        )
+        counts = [redrive(x, kind="batch", target=batch) for _ in range(2)]
+        x.expect(
+            counts == [chunks, 0],
+            otherwise=Kind.WRONG_ANSWER,
+            summary=f"re-driven twice, {counts} chunks were put right, expected {chunks} and 0",
+            ids={"batch": batch},
+        )
+        _see_nothing_kept(x, [batch])
+
+
+def _see_nothing_kept(x: Experiment, batches: list[str]) -> None:
+    for batch in batches:
+        sent, kept = _rejected(x, batch)
+        x.expect(
+            not kept,
+            otherwise=Kind.WRONGLY_REJECTED,
+            summary=f"of {sent} samples of a type that has its row {kept} are still kept as unknown_type",
+            ids={"batch": batch},
+        )
