@@ -163,11 +163,17 @@ def await_state(x: Experiment, probe: Callable[[], T | None], *, awaiting: str) 
         raise Inconclusive(str(error)) from error
 
 
-def await_imports(x: Experiment) -> None:
-    """Wait until imports are demonstrably being worked on: some chunk is done and its batch goes on."""
+def await_imports(x: Experiment, *, of: Iterable[str] = ()) -> None:
+    """Wait until imports are demonstrably being worked on: some chunk is done and its batch goes on.
+
+    `of` names the phones (devices) whose imports are meant; all, if it names none.
+    """
+    devices = ", ".join(f"'{device}'" for device in of)
     sql = (
         "select 1 from healthkit_import_batch b join healthkit_import_chunk c on c.batch_id = b.id "
-        "where b.finished_at is null and c.status = 'DONE' limit 1"
+        "join accounts_device d on d.id = b.device_id "
+        f"where b.finished_at is null and c.status = 'DONE'{f' and d.device_key in ({devices})' if devices else ''} "
+        "limit 1"
     )
     await_state(x, lambda: x.sql(sql), awaiting="imports in flight")
 

@@ -34,7 +34,7 @@ class Habits:
     """What phones do beside the backfill, and how patient they are. Durations in seconds.
 
     `vanish` names batches (keys) of which only the first half of the chunks is ever sent; `dawdle` ones whose phone
-    pauses so long between two chunks.
+    pauses so long between two chunks. `late` names phones (devices) that begin only when told to, by `start_late`.
     `syncs` incremental syncs of each type follow the backfill. `reminders` are due between `reminder_due_in_s` and a
     second later. `retry_for_s` bounds one op, `patience_s` a phone's whole life.
     """
@@ -50,6 +50,7 @@ class Habits:
     is_polling: bool = True
     vanish: frozenset[str] = frozenset()
     dawdle: Mapping[str, float] = field(default_factory=dict)
+    late: frozenset[str] = frozenset()
 
 
 class Fleet:
@@ -72,8 +73,17 @@ class Fleet:
         self._errors: list[str] = []
 
     def start(self) -> None:
-        """One thread a phone."""
+        """One thread a phone, but for those that come late."""
+        self._start(lambda plan: plan.device not in self.habits.late)
+
+    def start_late(self) -> None:
+        """Those that come late begin now; once."""
+        self._start(lambda plan: plan.device in self.habits.late)
+
+    def _start(self, is_meant: Callable[[DevicePlan], bool]) -> None:
         for number, plan in enumerate(self.plans):
+            if not is_meant(plan):
+                continue
             thread = threading.Thread(
                 target=self._guarded, args=(number, plan), name=f"phone-{plan.device}", daemon=True
             )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -157,6 +157,17 @@ class Experiment:
         self.habits = replace(self.habits, dawdle={**self.habits.dawdle, **pauses_s})
         self.fleet = self.make_crowd(self)
 
+    def delay(self, devices: Iterable[str]) -> None:
+        """Let these phones begin only with `start_late`; before the others begin."""
+        self.habits = replace(self.habits, late=self.habits.late | set(devices))
+        self.fleet = self.make_crowd(self)
+
+    def start_late(self) -> None:
+        """Let the phones begin that were delayed. Raises: Inconclusive when they are not the lab's own."""
+        if not isinstance(self.fleet, Fleet):
+            raise Inconclusive("only the lab's own phones can be told when to begin")
+        self.fleet.start_late()
+
     def slow_down(self, pace_s: float) -> None:
         """Let phones pause so long after each op, so that they are at it for longer; those that have begun do not."""
         if not self.has_worked:
@@ -191,7 +202,8 @@ class Experiment:
         if not self.has_worked:
             self.work()
         doubts: list[str] = []
-        for aim in targets(self.fleet.plans, rng=self.rng)[:AIMS]:
+        coming = [plan for plan in self.fleet.plans if plan.device not in self.habits.late]
+        for aim in targets(coming, rng=self.rng)[:AIMS]:
             try:
                 tripwire = MidChunk(self.stack.dsn(), point_of(self.stack.dsn(), aim))
             except Inconclusive as error:

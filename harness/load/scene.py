@@ -45,7 +45,7 @@ UNSUITED: Final[Mapping[str, str]] = MappingProxyType(
         "E1": "re-drives by hand",
         "L5": "tells its phones to sync once more",
         "A12": "tells its phones to sync once more",
-        "X1": "tells its phones to take long over an upload",
+        "X1": "tells half of its phones to come late",
     }
 )
 """Rows that want of their phones what Locust's visitors cannot be told; by id, and why."""
