@@ -22,7 +22,7 @@ PARKED_S = 5.0
 
 @row(
     "X1",
-    title="two rounds of two faults that overlap, drawn from the seed: a replica killed or frozen while a store is harmed",
+    title="two rounds of overlapping faults, drawn from the seed: a replica killed or frozen while a store is harmed",
     recovery=Recovery.STORE_AWAY,
     hold_s=PARKED_S,
     defects=(no_sweeper.DEFECT.expecting(Kind.NOT_RECOVERED),),

@@ -18,7 +18,8 @@ def test_phones_that_come_late_begin_when_told(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(Phone, "register", lambda phone: begun.append(phone.plan.device))
     late = frozenset({"r-u1/d0", "r-u2/d0"})
     shape = Shape(seed=1, run="r", phones=4, samples=400)
-    fleet = Fleet(shape, balancer=Balancer({}), ledger=Ledger(tmp_path), habits=Habits(late=late))
+    ledger = Ledger(tmp_path)
+    fleet = Fleet(shape, balancer=Balancer({}), ledger=ledger, habits=Habits(late=late))
     fleet.start()
     assert fleet.join(timeout_s=30.0)
     assert sorted(begun) == ["r-u0/d0", "r-u0/d1"]
@@ -26,3 +27,4 @@ def test_phones_that_come_late_begin_when_told(tmp_path: Path, monkeypatch: pyte
     assert fleet.join(timeout_s=30.0)
     assert sorted(begun[2:]) == sorted(late)
     assert fleet.errors() == ()
+    ledger.close()
