@@ -6,7 +6,8 @@ POST /send        one reminder, as the app sends it; its key is the header Idemp
 GET /received     every request so far, oldest first: [{"at", "key", "status", "body"}]; `at` is aware UTC, `status` is
                   what was answered, null when the connection was cut instead (the app cannot know that it arrived)
 DELETE /received  forget them
-GET /behaviour, PUT /behaviour    {"status": 200, "drop": false, "delay_s": 0.0}: what /send answers from now on
+GET /behaviour, PUT /behaviour    {"status": 200, "drop": false, "delay_s": 0.0}: what /send answers from now on; with a
+                  status of 3xx it names /health as the new place, which answers 200 to whoever follows
 GET /health       200
 
 It does not fold repeats of a key together, as a real gateway would: whether the app relies on that is for the checker.
@@ -23,6 +24,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import SHUT_RDWR
 
 MAX_BODY_BYTES = 1024 * 1024
+REDIRECTS = range(300, 400)
 USUAL_BEHAVIOUR: dict[str, object] = {"status": 200, "drop": False, "delay_s": 0.0}
 
 
@@ -160,6 +162,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
+        if status in REDIRECTS:
+            self.send_header("Location", "/health")
         self.end_headers()
         self.wfile.write(body)
 

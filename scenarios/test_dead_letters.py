@@ -6,14 +6,21 @@ from harness.anomaly import Kind
 from harness.clock import wait_for
 from harness.demands.demands import await_state, expect_alarm, expect_loud
 from harness.demands.giving_up import redrive
-from harness.errors import WaitTimeout
+from harness.errors import Inconclusive, WaitTimeout
 from harness.experiment.experiment import Experiment
 from harness.faults.database import RefuseSample
 from harness.faults.messages import PublishUnknown
+from harness.faults.network import HarmLink
+from harness.links.toxics import Refuse
 from harness.rows.row import Load, row
-from harness.tripwires.aim import point_of, targets
+from harness.tripwires.aim import Aim, aims_in, point_of, targets
 from harness.tripwires.tripwire import Point
-from scenarios.defects import letter_published_twice, redrive_silences_all, unknown_discarded
+from scenarios.defects import (
+    batch_redrive_counts_one,
+    letter_published_twice,
+    redrive_silences_all,
+    unknown_discarded,
+)
 
 SOME = Load(phones=6, samples=6_000, planted_phones=4, planted_samples=2_400)
 
@@ -55,8 +62,50 @@ def test_a10_one_of_two(x: Experiment) -> None:
 
 @row(
     "A10",
+    variant="batch",
+    title="two chunks of one batch are given up, and the batch is re-driven twice",
+    load=SOME,
+    defects=(batch_redrive_counts_one.DEFECT.expecting(Kind.LOST),),
+)
+def test_a10_two_of_one_batch(x: Experiment) -> None:
+    """Both are put back by the first re-drive, and the batch has not ended before both are done."""
+    aims = _of_one_batch(x)
+    refused = [x.inject(RefuseSample(str(aim.sample.uuid))) for aim in aims]
+    x.work()
+    if not x.faulted:
+        return
+    first, second = (point_of(x.stack.dsn(), aim) for aim in aims)
+    _await_letters(x, (first, second))
+    expect_loud(x, "log:chunk_failed", names=(first.batch_id,))
+    expect_alarm(x, "dead_letters")
+    ended = f"SELECT 1 FROM healthkit_import_batch WHERE id = '{first.batch_id}' AND finished_at IS NOT NULL"
+    await_state(x, lambda: x.sql(ended), awaiting="the batch's end")
+    for each in refused:
+        x.heal(each)
+    counts = [redrive(x, kind="batch", target=first.batch_id) for _ in range(2)]
+    x.expect(
+        counts == [2, 0],
+        otherwise=Kind.WRONG_ANSWER,
+        summary=f"a batch with two given-up chunks was re-driven twice: {counts} put back, expected 2 and 0",
+        ids={"batch": first.batch_id},
+    )
+    for each in (first, second):
+        _expect_open(x, each, 0)
+
+
+def _of_one_batch(x: Experiment) -> tuple[Aim, Aim]:
+    """Raises: Inconclusive when no phone sends a batch of two chunks with a sample to aim at in both."""
+    for plan in x.fleet.plans:
+        for batch in plan.batches:
+            if len(aims := aims_in(x.fleet.plans, batch)) > 1:
+                return aims[0], aims[-1]
+    raise Inconclusive("no phone sends a batch with two chunks to aim at")
+
+
+@row(
+    "A10",
     variant="message",
-    title="a message of a task that no worker knows is kept, and re-driven twice",
+    title="a message of a task that no worker knows is kept, and re-driven: while Redis is away, then twice",
     load=SOME,
     defects=(
         unknown_discarded.DEFECT.expecting(Kind.SILENT),
@@ -64,7 +113,10 @@ def test_a10_one_of_two(x: Experiment) -> None:
     ),
 )
 def test_a10_unknown_task(x: Experiment) -> None:
-    """It becomes a dead letter, loudly; the first re-drive publishes it again, once, and the second does nothing."""
+    """It becomes a dead letter, loudly; a re-drive publishes it again, once, and the next does nothing.
+
+    One that could not publish it, because Redis is away, says so, and the letter stays open.
+    """
     monitor = x.watch_redis()
     x.work()
     unknown = PublishUnknown()
@@ -78,7 +130,10 @@ def test_a10_unknown_task(x: Experiment) -> None:
     x.await_bite(live)
     expect_alarm(x, "dead_letters")
     sent = len(monitor.published(task=unknown.task))
-    counts = [redrive(x, kind="dead_letter", target=str(letter)) for _ in range(2)]
+    away = x.inject(HarmLink("api", "redis", Refuse()))
+    counts = [redrive(x, kind="dead_letter", target=str(letter))]
+    x.heal(away)
+    counts += [redrive(x, kind="dead_letter", target=str(letter)) for _ in range(2)]
     # Whatever was published until now comes before the lab's own next message.
     last = PublishUnknown(name="publish_another")
     following = x.inject(last, wait=False)
@@ -89,10 +144,10 @@ def test_a10_unknown_task(x: Experiment) -> None:
     letters = f"SELECT 1 FROM healthkit_dead_letter WHERE task_name = '{unknown.task}'"
     await_state(x, lambda: len(x.sql(letters)) >= sent + again + 1, awaiting="all of them kept")
     x.expect(
-        (counts, again) == ([1, 0], 1),
-        otherwise=Kind.DUPLICATED,
-        summary=f"re-driven twice, the message was published {again} times and {counts} were put back; expected once, "
-        "and 1 and 0",
+        (counts, again) == ([0, 1, 0], 1),
+        otherwise=Kind.DUPLICATED if again > 1 else Kind.WRONG_ANSWER,
+        summary=f"re-driven without Redis, then twice with it, the message was published {again} times and {counts} "
+        "were put back; expected once, and 0, 1 and 0",
         ids={"dead_letter": str(letter)},
     )
 
@@ -112,7 +167,7 @@ def _await_letters(x: Experiment, points: tuple[Point, ...]) -> None:
         wait_for(are_there, awaiting="their dead letters", timeout_s=x.quiesce_deadline_s, interval_s=0.2)
     except WaitTimeout as error:
         x.phases.note(str(error))
-    x.witness("dead letters of two batches", are_there())
+    x.witness("dead letters of two chunks", are_there())
 
 
 def _expect_open(x: Experiment, point: Point, count: int) -> None:

@@ -15,11 +15,12 @@ from harness.faults.gateway import TIMEOUT_S, HarmGateway
 from harness.faults.redelivery import RedeliverReminder
 from harness.rows.row import Load, row
 from harness.tls import trusted
-from scenarios.defects import busy_gives_up, refusal_retried, refused_is_sent, reminder_claim_shared
+from scenarios.defects import busy_gives_up, redirect_is_sent, refusal_retried, refused_is_sent, reminder_claim_shared
 
 FEW = Load(phones=4, samples=1_600, planted_phones=4, planted_samples=1_600)
 BAD_REQUEST = 400
-TOO_MANY_REQUESTS = 429
+ANSWERS = {"refused": 503, "busy": 429, "cut": 503, "moved": 302}
+"""What the gateway answers, by the row's variant, if it answers at all."""
 SLOW_S = 1.5
 PATIENT = StackSpec(env={"CLAIM_TIMEOUT_S": "18"})
 """A fifth of it is what the app grants the gateway, well above SLOW_S."""
@@ -31,10 +32,11 @@ PATIENT = StackSpec(env={"CLAIM_TIMEOUT_S": "18"})
      defects=(busy_gives_up.DEFECT.expecting(Kind.MISSED_EFFECT),))  # fmt: skip
 @row("E1", variant="cut", title="the reminder gateway reads the request and hangs up while reminders are due", load=FEW,
      defects=(refused_is_sent.DEFECT.expecting(Kind.MISSED_EFFECT),))  # fmt: skip
+@row("E1", variant="moved", title="the reminder gateway redirects to a page that answers 200", load=FEW,
+     defects=(redirect_is_sent.DEFECT.expecting(Kind.MISSED_EFFECT),))  # fmt: skip
 def test_e1_gateway_refuses(x: Experiment) -> None:
     """Every reminder is accepted once, later; meanwhile it is loud that they are overdue."""
-    status = TOO_MANY_REQUESTS if x.row.variant == "busy" else 503
-    harmed = x.inject(HarmGateway(status=status, is_cutting=x.row.variant == "cut"), wait=False)
+    harmed = x.inject(HarmGateway(status=ANSWERS[x.row.variant], is_cutting=x.row.variant == "cut"), wait=False)
     expect_loud(x, "log:reminder_failed")
     x.work()
     x.await_bite(harmed)

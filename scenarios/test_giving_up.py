@@ -8,7 +8,7 @@ from itertools import pairwise
 from harness.anomaly import Kind
 from harness.clock import wait_for
 from harness.demands.claims import lines_about
-from harness.demands.demands import expect_alarm, expect_loud
+from harness.demands.demands import await_state, expect_alarm, expect_loud
 from harness.demands.giving_up import redrive, refuse_sample
 from harness.errors import Inconclusive, WaitTimeout
 from harness.experiment.experiment import Experiment
@@ -33,35 +33,38 @@ def test_w9_chunk_raises(x: Experiment) -> None:
     if refused is None:
         return
     _see_given_up(x, point)
+    expect_loud(x, "metric:app_tasks_finished_total{failed,healthkit.import_chunk}")
     x.heal(refused)
     redrive(x, kind="chunk", target=f"{point.batch_id}:{point.chunk_index}")
 
 
 @row(
     "A10",
-    title="a given-up chunk is re-driven twice, then its dead letter",
+    title="a given-up chunk is re-driven while it still fails, then twice, then its dead letters",
     load=SOME,
     defects=(redrive_only_noted.DEFECT.expecting(Kind.GIVEN_UP),),
 )
 def test_a10_redriven_twice(x: Experiment) -> None:
-    """It is put back once, has one effect, and every call leaves an audit row."""
+    """Given up again, it alarms again. Then it is put back once, has one effect, and every call leaves an audit row."""
     point, refused = refuse_sample(x)
     if refused is None:
         return
     _see_given_up(x, point)
-    x.heal(refused)
     target = f"{point.batch_id}:{point.chunk_index}"
+    counts = [redrive(x, kind="chunk", target=target)]
+    _see_given_up_again(x, point)
+    x.heal(refused)
     letters = x.sql(
         "SELECT d.id FROM healthkit_dead_letter d JOIN healthkit_import_chunk c ON c.id = d.chunk_id "
         f"WHERE c.batch_id = '{point.batch_id}' AND c.chunk_index = {point.chunk_index}"
     )
-    x.witness("a dead letter of the chunk", letters)
-    counts = [redrive(x, kind="chunk", target=target) for _ in range(2)]
+    x.witness("dead letters of the chunk", letters)
+    counts += [redrive(x, kind="chunk", target=target) for _ in range(2)]
     counts += [redrive(x, kind="dead_letter", target=str(letter)) for (letter,) in letters]
     x.expect(
-        counts == [1, 0, 0],
+        counts == [1, 1, 0, 0, 0],
         otherwise=Kind.WRONG_ANSWER,
-        summary=f"re-driven twice, then by its dead letter: {counts} put back, expected 1, 0 and 0",
+        summary=f"re-driven in vain, then twice, then by its two dead letters: {counts} put back, expected 1, 1, 0, 0, 0",
         ids={"batch": point.batch_id, "chunk": str(point.chunk_index)},
     )
     ids = ", ".join(f"'{letter}'" for (letter,) in letters) or "NULL"
@@ -116,6 +119,28 @@ def _see_given_up(x: Experiment, point: Point) -> None:
     for (index,) in others:
         x.executions[(point.batch_key, index)] = 1
     x.executions[(point.batch_key, point.chunk_index)] = EXECUTIONS + 1
+
+
+def _see_given_up_again(x: Experiment, point: Point) -> None:
+    """It is tried as often as the first time; then a dead letter is open, and alarms, as the first time."""
+    executions = 2 * EXECUTIONS
+    chunk = (
+        f"SELECT 1 FROM healthkit_import_chunk WHERE batch_id = '{point.batch_id}' "
+        f"AND chunk_index = {point.chunk_index} AND status = 'FAILED' AND executions >= {executions}"
+    )
+    await_state(x, lambda: x.sql(chunk), awaiting="the chunk to be given up again")
+    letters = x.sql(
+        "SELECT count(*) FROM healthkit_dead_letter d JOIN healthkit_import_chunk c ON c.id = d.chunk_id WHERE "
+        f"c.batch_id = '{point.batch_id}' AND c.chunk_index = {point.chunk_index} AND d.redriven_at IS NULL"
+    )
+    x.expect(
+        letters == [(1,)],
+        otherwise=Kind.SILENT,
+        summary=f"given up again, the chunk has {letters[0][0]} open dead letters, not one",
+        ids={"batch": point.batch_id, "chunk": str(point.chunk_index)},
+    )
+    expect_alarm(x, "dead_letters")
+    x.executions[(point.batch_key, point.chunk_index)] = executions + 1
 
 
 def _see_waits(x: Experiment, point: Point) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from harness.anomaly import Kind
 from harness.clock import wait_for
+from harness.demands.giving_up import redrive
 from harness.devices.generator import BatchPlan
 from harness.devices.runner import Fleet
 from harness.drivers.protocol import StackSpec
 from harness.errors import Inconclusive, WaitTimeout
 from harness.experiment.experiment import Experiment
 from harness.experiment.health import import_problems
+from harness.faults.database import RefuseSample
 from harness.faults.phones import VanishPhone
 from harness.rows.row import Load, row
 from harness.times import LAB
+from harness.tripwires.aim import aims_in
 from scenarios.defects import abandoned_acknowledged, never_abandoned, slow_abandoned
 
 SOME = Load(phones=6, samples=6_000, planted_phones=4, planted_samples=2_400)
@@ -25,7 +28,8 @@ ABANDON = StackSpec(env={"UPLOAD_ABANDON_S": f"{ABANDON_S:g}"})
 
 @row(
     "A11",
-    title="a phone vanishes half-way through an upload, and is back when it was given up; another is merely slow",
+    title="a phone vanishes half-way through an upload that cannot all be imported, and is back when it was given up; "
+    "another is merely slow",
     load=SOME,
     spec=ABANDON,
     defects=(
@@ -37,11 +41,13 @@ ABANDON = StackSpec(env={"UPLOAD_ABANDON_S": f"{ABANDON_S:g}"})
 def test_a11_phone_vanishes(x: Experiment) -> None:
     """The batch ends ABANDONED, what was uploaded is imported, no anchor moves, and nobody is alarmed meanwhile.
 
-    What its phone sends after that is refused. An upload that goes on is not given up, however long it takes.
+    What its phone sends after that is refused. A re-drive of what was given up of it imports that, and makes it no more
+    complete than it is. An upload that goes on is not given up, however long it takes.
     """
     batch = x.rng.choice([plan.batches[3] for plan in x.fleet.plans if len(plan.batches[3].chunks) > 1])
     slow = _long_upload(x, other_than=batch)
     x.dawdle({slow.key: ABANDON_S * PAUSE_SHARE})
+    refused = [x.inject(RefuseSample(str(aim.sample.uuid))) for aim in aims_in(x.fleet.plans, batch)]
     vanished = x.inject(VanishPhone(batch.key, x.vanish), wait=False)
     x.work()
     if vanished is None:
@@ -69,6 +75,9 @@ def test_a11_phone_vanishes(x: Experiment) -> None:
     if isinstance(x.fleet, Fleet):
         x.fleet.join(timeout_s=x.quiesce_deadline_s)
         x.fleet.send_rest(batch.key)
+    for each in refused:
+        x.heal(each)
+    _redrive_half(x, batch)
     took = x.sql(
         "SELECT extract(epoch FROM max(c.created_at) - b.created_at)::float FROM healthkit_import_batch b "
         f"JOIN healthkit_import_chunk c ON c.batch_id = b.id WHERE b.idempotency_key = '{slow.key}' "
@@ -76,6 +85,22 @@ def test_a11_phone_vanishes(x: Experiment) -> None:
     )
     status = x.sql(f"SELECT status FROM healthkit_import_batch WHERE idempotency_key = '{slow.key}'")
     x.witness("an upload that took longer than phones are waited for", took or status == [("ABANDONED",)])
+
+
+def _redrive_half(x: Experiment, batch: BatchPlan) -> None:
+    """Put back whatever of the abandoned batch was given up: all of it that holds a sample to refuse."""
+    [(batch_id, given_up)] = x.sql(
+        "SELECT b.id::text, count(*) FILTER (WHERE c.status = 'FAILED') FROM healthkit_import_batch b "
+        f"JOIN healthkit_import_chunk c ON c.batch_id = b.id WHERE b.idempotency_key = '{batch.key}' GROUP BY b.id"
+    )
+    x.witness("chunks of the abandoned upload that were given up", given_up)
+    count = redrive(x, kind="batch", target=batch_id)
+    x.expect(
+        count == given_up,
+        otherwise=Kind.WRONG_ANSWER,
+        summary=f"of an abandoned batch {given_up} chunks were given up, and its re-drive put back {count}",
+        ids={"batch": batch_id, "batch_key": batch.key},
+    )
 
 
 def _long_upload(x: Experiment, *, other_than: BatchPlan) -> BatchPlan:

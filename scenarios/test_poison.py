@@ -7,7 +7,7 @@ from typing import Final
 from harness.anomaly import Kind
 from harness.clock import wait_for
 from harness.demands.demands import expect_alarm, expect_executions, expect_loud
-from harness.demands.giving_up import refuse_sample
+from harness.demands.giving_up import redrive, refuse_sample
 from harness.errors import WaitTimeout
 from harness.experiment.experiment import Experiment
 from harness.faults.process import KillChild
@@ -46,16 +46,15 @@ def test_w8_poison(x: Experiment) -> None:
 
 @row(
     "A6",
-    title="every chunk of a batch is given up, and the phone syncs on",
+    title="every chunk of a batch is given up, the phone syncs on, and the batch is re-driven",
     load=SOME,
     defects=(failed_batch_completed.DEFECT.expecting(Kind.WRONG_ACCOUNTING),),
 )
 def test_a6_whole_batch_given_up(x: Experiment) -> None:
-    """The batch has FAILED, and its anchor moves all the same: what was given up is told, and can be re-driven."""
+    """The batch has FAILED, and its anchor moves all the same. Healed and re-driven, it is complete."""
     point, refused = refuse_sample(x, is_whole=True)
     if refused is None:
         return
-    x.may_give_up.add((point.batch_key, point.chunk_index))
     _see_given_up(x, point, batch_status="FAILED")
     expect_loud(x, "log:chunk_failed", names=(point.batch_id,))
     expect_alarm(x, "dead_letters")
@@ -66,7 +65,14 @@ def test_a6_whole_batch_given_up(x: Experiment) -> None:
         summary=f"a batch that FAILED moved its anchor {len(moved)} times, not once",
         ids={"batch": point.batch_id, "batch_key": point.batch_key},
     )
-    _forget_letters(x)
+    x.heal(refused)
+    count = redrive(x, kind="batch", target=point.batch_id)
+    x.expect(
+        count == 1,
+        otherwise=Kind.WRONG_ANSWER,
+        summary=f"a batch of one given-up chunk was re-driven: {count} put back, expected 1",
+        ids={"batch": point.batch_id, "batch_key": point.batch_key},
+    )
 
 
 def _interrupted_before(x: Experiment, point: Point, *, times: int) -> None:

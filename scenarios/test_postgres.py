@@ -7,7 +7,14 @@ from http import HTTPStatus
 from harness.anomaly import Kind
 from harness.demands.asking import expect_asked
 from harness.demands.claims import expect_blameless
-from harness.demands.demands import await_imports, expect_alarm, expect_executions, expect_loud, expect_taken_over
+from harness.demands.demands import (
+    await_imports,
+    expect_alarm,
+    expect_alarm_of_each,
+    expect_executions,
+    expect_loud,
+    expect_taken_over,
+)
 from harness.drivers.protocol import StackSpec
 from harness.experiment.experiment import Experiment
 from harness.faults.database import LockTable, TerminateSessions
@@ -21,6 +28,7 @@ from scenarios.defects import (
     done_before_written,
     no_database_timeouts,
     outage_fails_chunks,
+    retried_is_no_alarm,
     swallowed_database_errors,
 )
 
@@ -142,6 +150,25 @@ def test_p4_postgres_frozen(x: Experiment) -> None:
     expect_loud(x, "log:database_unavailable")
     expect_blameless(x)
     expect_asked(x, frozen, status=HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+@row(
+    "P6",
+    variant="records",
+    title="a migration holds the records' table: imports are tried again and again, for longer than *overdue*",
+    recovery=Recovery.STORE_AWAY,
+    spec=StackSpec(env={"LOCK_TIMEOUT_S": f"{LOCK_TIMEOUT_S:g}"}),
+    defects=(retried_is_no_alarm.DEFECT.expecting(Kind.SILENT),),
+)
+def test_p6_records_locked(x: Experiment) -> None:
+    """That nothing gets on is told while they are tried again; nothing is FAILED, and all is imported in the end."""
+    x.work()
+    await_imports(x)
+    locked = x.inject(LockTable("healthkit_data_record"))
+    expect_alarm_of_each(x, "import_overdue")
+    x.heal(locked)
+    expect_loud(x, "log:database_unavailable")
+    expect_blameless(x)
 
 
 @row(

@@ -38,7 +38,8 @@ LATE_TURN = 3
 
 @row(
     "L5",
-    title="records past their retention are removed, then phones sync some of them again, and some for the first time",
+    title="records of all users but one are past their retention and removed, then phones sync some of them again, and "
+    "some for the first time",
     load=Load(phones=4, samples=3_000, planted_phones=4, planted_samples=1_600),
     spec=StackSpec(env={**RETENTION, **SMALL}),
     defects=(fingerprints_deleted.DEFECT.expecting(Kind.WRONG_AGGREGATE),),
@@ -48,7 +49,7 @@ def test_l5_synced_again_after_cleaning(x: Experiment) -> None:
 
     What was stored since then stays until the last day of its time; raw chunks go and stay with the records, but for
     those of a chunk that was given up: it can be put back at any time. No user's records go while one of his imports
-    is at work.
+    is at work, and nobody's days are closed by the clean-up of another's.
     """
     x.may_clean = True
     point, refused = refuse_sample(x)
@@ -58,16 +59,22 @@ def test_l5_synced_again_after_cleaning(x: Experiment) -> None:
     _see_given_up_kept(x, point, refused)
     held = x.inject(HoldUsers(), wait=False)
     records, _, _ = _kept(x)
-    x.inject(AgeRecords(RETENTION_DAYS + 10))
+    *aged, young = sorted({plan.user for plan in x.fleet.plans})
+    x.inject(AgeRecords(RETENTION_DAYS + 10, but_user=_id_of(x, young)))
     _see_users_left_alone(x, held, records)
     if x.faulted:
         x.witness("records removed", _await_cleaned(x))
     x.fleet.sync_again(turn=SYNC_TURN)
-    x.fleet.sync_late(turn=LATE_TURN, is_closed=x.faulted)
+    x.fleet.sync_late(turn=LATE_TURN, too_late=aged if x.faulted else ())
     if x.faulted:
         x.later.append(lambda: x.witness("late samples refused", _refused(x)))
         x.quiesce()
         _see_kept(x)
+
+
+def _id_of(x: Experiment, user: str) -> int:
+    found = x.sql(f"SELECT user_id FROM accounts_device WHERE device_key = '{user}/d0'")
+    return int(found[0][0])
 
 
 def _see_given_up_kept(x: Experiment, point: Point, refused: Live | None) -> None:

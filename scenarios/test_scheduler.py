@@ -19,7 +19,7 @@ from harness.experiment.experiment import Experiment
 from harness.experiment.schedule import doubled_ticks, late_ticks, leader
 from harness.faults.network import HarmLink
 from harness.faults.process import FreezeReplica, KillReplica
-from harness.faults.schedule import AddBeat, EditEntry
+from harness.faults.schedule import AddBeat, EditEntry, MistypeEntry
 from harness.links.toxics import Refuse
 from harness.rows.row import Load, Tier, row
 from harness.times import LAB, Recovery
@@ -31,6 +31,7 @@ from scenarios.defects import (
     schedule_read_once,
     stock_beat,
     swept_by_beat_only,
+    unreadable_skipped,
 )
 
 SOME = Load(phones=4, samples=2_000, planted_phones=2, planted_samples=400)
@@ -181,3 +182,19 @@ def test_s9_entry_edited(x: Experiment) -> None:
         summary=f"{EDITED} was edited to be due every {EDITED_EVERY_S:g} s, and is not after {bound_s:.0f} s",
         ids={"entry": EDITED},
     )
+
+
+@row(
+    "S9",
+    variant="mistyped",
+    title="an entry of the schedule is added with a queue that is none",
+    load=SOME,
+    defects=(unreadable_skipped.DEFECT.expecting(Kind.SILENT),),
+)
+def test_s9_entry_mistyped(x: Experiment) -> None:
+    """It has no ticks, so none that could be missed: that it does not run is told, and all others go on."""
+    x.work()
+    mistyped = x.inject(MistypeEntry("lab-mistyped", task="reminders.send_due"))
+    expect_loud(x, "log:schedule_unreadable", names=("lab-mistyped",))
+    expect_alarm_of_each(x, "schedule_unreadable")
+    x.heal(mistyped)

@@ -34,14 +34,14 @@ def test_a12_type_added(x: Experiment) -> None:
     x.fleet.join(timeout_s=x.quiesce_deadline_s)
     type_ = x.rng.choice(x.fleet.plans[0].batches).type
     hidden = x.inject(HideType(type_))
-    x.fleet.sync_late(turn=UNKNOWN_TURN, is_closed=False)
+    x.fleet.sync_late(turn=UNKNOWN_TURN)
     batches = _ended(x, type_, turn=UNKNOWN_TURN)
     if x.faulted:
         _see_kept(x, batches)
     x.heal(hidden)
     if x.faulted:
         _redrive_twice(x, batches)
-    x.fleet.sync_late(turn=KNOWN_TURN, is_closed=False)
+    x.fleet.sync_late(turn=KNOWN_TURN)
     if x.faulted:
         _see_nothing_kept(x, _ended(x, type_, turn=KNOWN_TURN))
 

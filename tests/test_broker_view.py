@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from harness.drivers.process.embedded import running_redis
-from harness.evidence.broker_view import connect, depths, messages
+from harness.evidence.broker_view import connect, depths, immortal_keys, messages
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +49,12 @@ def test_messages_and_depths(client: redis.Redis) -> None:
     }
     [age_s] = [m.age_s for m in messages(client) if m.age_s is not None]
     assert 30 <= age_s < 90
+
+
+def test_what_never_expires(client: redis.Redis) -> None:
+    client.flushall()
+    client.lpush("default", message("healthkit.import_batch", ["B"]))
+    client.set("a code", "123456", ex=60)
+    assert immortal_keys(client) == []
+    client.incr("a counter")
+    assert immortal_keys(client) == ["a counter"]

@@ -4,9 +4,9 @@ What a device found wrong at once stands in its op (`wrong`). Beyond that: a ver
 replica (unless the cache was harmed between making and using it), and guessing finds none; a refusal's HTTP status is
 its code's, /health/imports answers 503 when it names a problem and 200 when not, and /health/ is 503 while Postgres is
 dead and never because of Redis; progress, anchors and aggregates as the API tells them equal the rows, once nothing is
-in flight, each day from the first that was asked for to the last included; a batch that was answered OK exists. In a
-control, and in a load run without a fault, no request is answered with 502 or above: phones try again, so nobody else
-would notice.
+in flight, each day from the first that was asked for to the last included; a batch that was answered OK exists; every
+user and device has one id, and nobody else has it. In a control, and in a load run without a fault, no request is
+answered with 502 or above: phones try again, so nobody else would notice.
 
 Cannot see: wrong answers to questions that no device asked; connections that a control cuts (an idle one may be closed
 at the very moment when it is used).
@@ -105,12 +105,16 @@ SELECT o.op, o.device, o.batch_key, o.facts->>'batch' FROM ops o
 WHERE o.kind = 'start_import' AND o.outcome = 'OK'
   AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.id = o.facts->>'batch' AND b.batch_key = o.batch_key) ORDER BY o.op
 """
-_MANY_IDS = """
-SELECT kind, name, list(DISTINCT id ORDER BY id) FROM (
-    SELECT 'user' AS kind, user AS name, facts->>'user_id' AS id FROM ops WHERE kind = 'register' AND outcome = 'OK'
-    UNION ALL
-    SELECT 'device', device, facts->>'device_id' FROM ops WHERE kind = 'register' AND outcome = 'OK')
-GROUP BY ALL HAVING count(DISTINCT id) > 1 ORDER BY ALL
+_IDS = """
+SELECT 'user' AS kind, user AS name, facts->>'user_id' AS id FROM ops WHERE kind = 'register' AND outcome = 'OK'
+UNION ALL SELECT 'device', device, facts->>'device_id' FROM ops WHERE kind = 'register' AND outcome = 'OK'
+"""
+_MANY_IDS = f"""
+SELECT kind, name, list(DISTINCT id ORDER BY id) FROM ({_IDS}) GROUP BY ALL HAVING count(DISTINCT id) > 1 ORDER BY ALL
+"""
+_SHARED_IDS = f"""
+SELECT kind, id, list(DISTINCT name ORDER BY name) FROM ({_IDS}) GROUP BY ALL HAVING count(DISTINCT name) > 1
+ORDER BY ALL
 """
 _LAST_ANCHORS = """
 WITH last AS (
@@ -175,6 +179,10 @@ def check(evidence: Evidence) -> tuple[Anomaly, ...]:
     found += [
         (f"{kind} {name} was told several ids: {', '.join(ids)}", {kind: name})
         for kind, name, ids in evidence.rows(_MANY_IDS)
+    ]
+    found += [
+        (f"{kind}s {', '.join(names)} were told one id, {id_}: whose data is whose", {kind: names[0]})
+        for kind, id_, names in evidence.rows(_SHARED_IDS)
     ]
     if not evidence.moving:
         found += _read_back(evidence)

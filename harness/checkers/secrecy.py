@@ -2,8 +2,9 @@
 
 *Health value*: the UUID of a sample that was sent, its start as a time stamp, its number where that has twelve digits
 or more (the lab sends some: shorter ones stand in any log), or the identifier or name of a source. *Code*: a
-verification code that a phone was told, as a number of its own. *Token*: anything that looks like a device's token or
-the app's secret key (43 or 64 characters of base64url, among them a digit and both cases). *Password*: one in a URL.
+verification code that a phone was told, as a number of its own. *Token*: anything that looks like a device's token, an
+account's key or the app's secret key (43 or 64 characters of base64url, among them a digit and both cases).
+*Password*: one in a URL.
 Read are the lines of api, worker and beat; one anomaly names the first line of a replica and event, not what leaked.
 *Rows*: those of devices and users, in which no token that a phone was told and no account's key may stand as it is.
 
@@ -33,7 +34,7 @@ UNION SELECT 'a verification code', facts->>'code' FROM ops WHERE kind = 'reques
 """
 # Each shape is taken out of the lines and looked up: a join of every line with every word would be far too much.
 _SHAPES = (
-    r"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})",
+    r"([0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12})",
     r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3})",
     r"\b(\d+\.\d{8,})\b",
     r"(?:^|[^\w.])(\d{6})(?:\W|$)",
@@ -43,7 +44,7 @@ WITH parts AS (
     SELECT DISTINCT n, unnest(regexp_extract_all(text, $shape, 1)) AS word FROM app_lines
 )
 SELECT w.what, l.replica, l.event, count(DISTINCT l.n), arg_min(l.batch, l.n), arg_min(l.idx, l.n), min(l.at_ms)
-FROM parts p JOIN words w USING (word) JOIN app_lines l USING (n) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+FROM parts p JOIN words w ON lower(w.word) = lower(p.word) JOIN app_lines l USING (n) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
 # Few enough to be searched for one by one; JSON escapes what is not ASCII: a source with an umlaut is not found.
 _PHRASES = """
@@ -64,13 +65,14 @@ SELECT what, replica, event, count(DISTINCT n), arg_min(batch, n), arg_min(idx, 
     WHERE regexp_matches(word, '[0-9]') AND regexp_matches(word, '[a-z]') AND regexp_matches(word, '[A-Z]'))
 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
-# Of a token the ledger keeps the hash; an account's key is its user's name there.
+# The ledger keeps the hashes of both.
 _STORED = """
-SELECT 'the token of a device' AS what, source, id
-FROM (SELECT source, id, unnest(regexp_extract_all(text, '[A-Za-z0-9_-]{20,}')) AS word FROM account_rows)
-WHERE sha256(word) IN (SELECT facts->>'token_sha256' FROM ops WHERE kind = 'register' AND facts->>'token_sha256' <> '')
-UNION SELECT 'the key of an account', a.source, a.id FROM account_rows a JOIN users u ON u.user_id = a.id
-WHERE a.source = 'accounts_user' AND contains(a.text, u.user) ORDER BY ALL
+SELECT s.what, w.source, w.id
+FROM (SELECT source, id, unnest(regexp_extract_all(text, '[A-Za-z0-9_-]{20,}')) AS word FROM account_rows) w
+JOIN (SELECT 'the token of a device' AS what, facts->>'token_sha256' AS hash FROM ops WHERE kind = 'register'
+      UNION SELECT 'the key of an account', facts->>'account_sha256' FROM ops WHERE kind = 'register') s
+  ON s.hash = sha256(w.word)
+GROUP BY ALL ORDER BY ALL
 """
 
 

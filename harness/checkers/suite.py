@@ -16,6 +16,7 @@ from harness.checkers import (
     dispatches,
     duplicates,
     effects,
+    expiries,
     loss,
     loudness,
     marks,
@@ -51,6 +52,7 @@ CHECKERS: Mapping[str, Check] = {
     "loudness": loudness.check,
     "traces": traces.check,
     "metrics": metrics.check,
+    "expiries": expiries.check,
     "secrecy": secrecy.check,
 }
 

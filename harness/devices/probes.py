@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, timezone
@@ -15,11 +14,13 @@ from harness.devices import queries
 from harness.devices.caller import Call, Caller
 from harness.devices.generator import BatchPlan
 from harness.devices.limits import MOST_SAMPLES
-from harness.devices.phone import OpenBatch, Phone, payload
+from harness.devices.phone import OpenBatch, Phone, payload, sha256
 from harness.ledger import Outcome
 
 # What people call one of their reminders: a key is its user's own.
 EVERYBODYS_KEY = "everybody's reminder"
+LONGEST_TEXT = 1_000
+_DETAILS = ", ½ tablet at 8 o’clock with a glass of water 💊"
 _ELSEWHERE = timezone(timedelta(hours=-3, minutes=-30))
 
 
@@ -54,17 +55,18 @@ def _verify(caller: Caller, *, code: str, replica: str | None, facts: Mapping[st
     ).outcome
 
 
-def order_reminder(caller: Caller, *, number: int, due_in_s: float, is_everybodys: bool = False) -> ReminderPlan:
+def order_reminder(caller: Caller, *, number: int, due: datetime, is_everybodys: bool = False) -> ReminderPlan:
     """Order a reminder, twice with the same key and time (once with an offset): the same id must come back.
 
-    Another text or time under that key is refused. One that `is_everybodys` has a key that other users have, too.
+    `due` is aware UTC, cut to whole milliseconds: what is compared at the end must survive JSON and Postgres.
+    Another text or time under that key is refused. One that `is_everybodys` has a key that other users have, too. Every
+    other one has the longest text that may be ordered.
     """
-    # Whole milliseconds: what is compared at the end must survive JSON and Postgres.
-    now = utc_now() + timedelta(seconds=due_in_s)
-    due = now.replace(microsecond=now.microsecond // 1000 * 1000)
+    due = due.replace(microsecond=due.microsecond // 1000 * 1000)
+    text = f"Medication {number} of {caller.device}"
     plan = ReminderPlan(
         key=EVERYBODYS_KEY if is_everybodys else f"{caller.device}/reminder{number}",
-        text=f"Medication {number} of {caller.device}",
+        text=text if number % 2 == 0 else (text + _DETAILS * LONGEST_TEXT)[:LONGEST_TEXT],
         due=due,
     )
     facts = {"key": plan.key, "text": plan.text, "due": due.isoformat()}
@@ -171,7 +173,7 @@ def ask_nonsense(caller: Caller, *, batch: OpenBatch) -> None:
         Call(
             kind="nonsense_upload",
             query=queries.UPLOAD_CHUNK,
-            variables={"batch": batch.batch_id, "index": 0, "samples": text, "digest": given or _digest(text)},
+            variables={"batch": batch.batch_id, "index": 0, "samples": text, "digest": given or sha256(text)},
             refusal=code,
             batch_key=batch.plan.key,
             facts={"nonsense": name},
@@ -192,14 +194,10 @@ def ask_nonsense(caller: Caller, *, batch: OpenBatch) -> None:
         caller.make(probe)
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def upload_at_once(phone: Phone, batch: OpenBatch, index: int) -> None:
-    """Upload one chunk twice at the same moment, as an impatient phone does: both get the same answer."""
-    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="at-once") as pool:
-        for upload in [pool.submit(phone.upload, batch, index) for _ in range(2)]:
+def upload_together(phone: Phone, batch: OpenBatch, indexes: Sequence[int]) -> None:
+    """Upload these chunks at the same moment. One that is named twice gets the same answer twice."""
+    with ThreadPoolExecutor(max_workers=len(indexes), thread_name_prefix="together") as pool:
+        for upload in [pool.submit(phone.upload, batch, index) for index in indexes]:
             upload.result()
 
 

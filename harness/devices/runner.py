@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import random
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 
 from harness.clock import Timeout, utc_now, wait_for
 from harness.devices import probes, trespass
@@ -35,13 +36,13 @@ class Habits:
 
     `vanish` names batches (keys) of which only the first half of the chunks is ever sent; `dawdle` ones whose phone
     pauses so long between two chunks. `late` names phones (devices) that begin only when told to, by `start_late`.
-    `syncs` incremental syncs of each type follow the backfill. `reminders` are due between `reminder_due_in_s` and a
-    second later. `retry_for_s` bounds one op, `patience_s` a phone's whole life.
+    `syncs` incremental syncs of each type follow the backfill. `reminders` are all due at one moment, between
+    `reminder_due_in_s` and a second later. `retry_for_s` bounds one op, `patience_s` a phone's whole life.
     """
 
     syncs: int = 1
     has_extras: bool = True
-    reminders: int = 1
+    reminders: int = 2
     reminder_due_in_s: float = 3.0
     retry_for_s: float = 60.0
     patience_s: float = 180.0
@@ -159,12 +160,12 @@ class Fleet:
                 if phone.register():
                     self._sync(phone, turn=turn, rng=random.Random(f"{self.shape.seed}/{plan.device}/sync {turn}"))
 
-    def sync_late(self, *, turn: int, is_closed: bool) -> None:
-        """When the phones are done: each sends samples of days long past, of every type; `is_closed`: too late."""
+    def sync_late(self, *, turn: int, too_late: Collection[str] = ()) -> None:
+        """When the phones are done: each sends samples of days long past, of every type; some users `too_late`."""
         for plan in self.plans:
             with self._phone(plan, retry_for_s=self.habits.retry_for_s, stop=self._stop) as phone:
                 if phone.register():
-                    self._sync_late(phone, turn=turn, is_closed=is_closed)
+                    self._sync_late(phone, turn=turn, is_closed=plan.user in too_late)
 
     def send_rest(self, batch_key: str) -> None:
         """When the batch was abandoned: its phone is back and sends what is missing, all of which must be refused."""
@@ -253,7 +254,7 @@ class Fleet:
     def _send(
         self, phone: Phone, batch: BatchPlan, *, rng: random.Random, is_doubled: bool = False
     ) -> OpenBatch | None:
-        """Open a batch and upload its chunks, mostly in order, each until it is resolved."""
+        """Open a batch and upload its chunks, mostly in order, each until it is resolved; some last two together."""
         opened = self._open(phone, batch, is_doubled=is_doubled)
         if opened is None:
             return None
@@ -262,18 +263,24 @@ class Fleet:
             rng.shuffle(order)
         if batch.key in self.habits.vanish:
             order = order[: len(order) // 2]
-        for turn, index in enumerate(order):
+        steps = [[index] for index in order]
+        if self.habits.has_extras and len(steps) > 1 and rng.random() < 0.3:
+            steps[-2:] = [order[-2:]]
+        for turn, indexes in enumerate(steps):
             if turn and batch.key in self.habits.dawdle:
                 phone.caller.wait(self.habits.dawdle[batch.key])
             if phone.caller.is_stopped:
                 break
-            if self.habits.has_extras and turn == (len(order) + 1) // 2 and turn:
-                resume(phone, opened, attempted=frozenset(order[:turn]))
-            phone.note_samples(batch, index)
-            if self.habits.has_extras and rng.random() < 0.05:
-                probes.upload_at_once(phone, opened, index)
+            if self.habits.has_extras and turn == (len(steps) + 1) // 2 and turn:
+                resume(phone, opened, attempted=frozenset(itertools.chain(*steps[:turn])))
+            for index in indexes:
+                phone.note_samples(batch, index)
+            if len(indexes) > 1:
+                probes.upload_together(phone, opened, indexes)
+            elif self.habits.has_extras and rng.random() < 0.05:
+                probes.upload_together(phone, opened, indexes * 2)
             else:
-                phone.upload(opened, index)
+                phone.upload(opened, indexes[0])
         return opened
 
     def _send_limits(self, phone: Phone) -> None:
@@ -287,11 +294,12 @@ class Fleet:
     def _extras(self, phone: Phone, *, number: int, rng: random.Random) -> None:
         probes.code_across_replicas(phone.caller, replicas=self._balancer.names())
         trespass.guess_codes(phone.caller, replicas=self._balancer.names())
+        due = utc_now() + timedelta(seconds=self.habits.reminder_due_in_s + rng.random())
         for turn in range(self.habits.reminders):
             probes.order_reminder(
                 phone.caller,
                 number=turn,
-                due_in_s=self.habits.reminder_due_in_s + rng.random(),
+                due=due,
                 is_everybodys=turn == phone.plan.number == 0,
             )
         _ask_aggregates(phone, rng.choice(phone.plan.batches).type, is_final=False)

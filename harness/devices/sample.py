@@ -43,6 +43,7 @@ class Spelling(StrEnum):
     DECOMPOSED = "decomposed"
     RENAMED = "renamed"
     PADDED = "padded"
+    LOWER_CASE = "lower_case"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,10 @@ class Sample:
             return self.raw
         start = spell_time(self.start_us, spelling=self.spelling)
         end = spell_time(self.end_us, spelling=self.spelling)
+        # As iOS writes it; in the lab's own books a UUID is in lower case.
+        uuid = self.uuid if self.uuid is None or self.spelling is Spelling.LOWER_CASE else self.uuid.upper()
         return (
-            f'{{"uuid":{json.dumps(self.uuid)},"type":{_text(self.type)},"start":"{start}","end":"{end}",'
+            f'{{"uuid":{json.dumps(uuid)},"type":{_text(self.type)},"start":"{start}","end":"{end}",'
             f'"value":{spell_value(self.value, spelling=self.spelling)},"unit":{_text(self.unit)},'
             f'"source":{self._source_json()}}}'
         )

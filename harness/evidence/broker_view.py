@@ -1,4 +1,4 @@
-"""What lies in Redis: queues and unacked messages, read directly and decoded as far as anyone needs."""
+"""What lies in Redis: queues, unacked messages and keys of the cache, read directly, decoded as far as anyone needs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import redis
 
+NEVER = -1  # as PTTL tells it
 # kombu keeps a queue of a lower priority under the queue's name, this separator and the priority.
 PRIORITY_SEPARATOR = "\x06\x16"
 
@@ -69,6 +70,15 @@ def messages(client: redis.Redis, *, limit: int = 100_000) -> list[Message]:
                 age_s = now_s - scores[tag] if tag in scores else None
                 found.append(_unacked(raw, age_s=age_s))
     return found
+
+
+def immortal_keys(client: redis.Redis) -> list[str]:
+    """Plain values that never expire; queues and what belongs to them are of other types."""
+    names = [key for key, kind in _keys(client) if kind == b"string"]
+    pipe = client.pipeline(transaction=False)
+    for name in names:
+        pipe.pttl(name)
+    return [name for name, left_ms in zip(names, pipe.execute(), strict=True) if left_ms == NEVER]
 
 
 def _keys(client: redis.Redis) -> list[tuple[str, bytes]]:

@@ -15,7 +15,7 @@ import duckdb
 import httpx
 import psycopg
 
-from harness.evidence.broker_view import connect, messages
+from harness.evidence.broker_view import connect, immortal_keys, messages
 from harness.evidence.files import load_ledger, load_logs, load_monitor, load_watch
 from harness.evidence.metrics_page import figures
 from harness.evidence.tables import NATURAL_KEY, create_tables, insert_rows
@@ -118,7 +118,7 @@ def name_batches(tables: duckdb.DuckDBPyConnection) -> None:
 
 
 def observe_redis(tables: duckdb.DuckDBPyConnection, redis_url: str) -> None:
-    """Read every message that still lies in a queue or is unacked. Raises: redis.RedisError."""
+    """Read every message that still lies in a queue or is unacked, and what never expires. Raises: redis.RedisError."""
     client = connect(redis_url, timeout_s=10.0)
     try:
         rows = [
@@ -135,9 +135,11 @@ def observe_redis(tables: duckdb.DuckDBPyConnection, redis_url: str) -> None:
             )
             for each in messages(client)
         ]
+        immortal = [(key,) for key in immortal_keys(client)]
     finally:
         client.close()
     insert_rows(tables, "messages", rows)
+    insert_rows(tables, "immortal_keys", immortal)
 
 
 def observe_receiver(tables: duckdb.DuckDBPyConnection, receiver_url: str) -> None:

@@ -56,9 +56,10 @@ TABLES: Mapping[str, str] = {
     "entries": "name VARCHAR, task VARCHAR, every_s DOUBLE, is_enabled BOOLEAN, last_run_ms BIGINT",
     # Rows with secrets in them, each as one text.
     "account_rows": "source VARCHAR, id BIGINT, text VARCHAR",
-    # From Redis: what still lies in a queue or is unacked.
+    # From Redis: what still lies in a queue or is unacked, and plain values without an expiry.
     "messages": "place VARCHAR, queue VARCHAR, task VARCHAR, message_id VARCHAR, batch VARCHAR, idx INTEGER,"
     " tick VARCHAR, delivery VARCHAR, age_s DOUBLE",
+    "immortal_keys": "key VARCHAR",
     # From the reminder receiver, MONITOR, the logs and the watch.
     "received": "at_ms BIGINT, key VARCHAR, reminder_id VARCHAR, due_ms BIGINT, text VARCHAR, status INTEGER",
     "publishes": "at_ms BIGINT, queue VARCHAR, task VARCHAR, message_id VARCHAR, batch VARCHAR, idx INTEGER,"

@@ -32,23 +32,25 @@ WHERE c.table_schema = current_schema() AND starts_with(c.table_name, 'healthkit
   AND c.data_type = 'timestamp with time zone' AND c.column_name <> ALL (%s)
 ORDER BY c.table_name, c.column_name
 """
-_NUMBERED: LiteralString = """
+_WITH_NUMBER: LiteralString = """
 SELECT table_name FROM information_schema.columns
-WHERE table_schema = current_schema() AND column_name = 'id' AND data_type IN ('bigint', 'integer')
+WHERE table_schema = current_schema() AND column_name = %s AND data_type IN ('bigint', 'integer')
 """
 
 
 @dataclass(frozen=True, slots=True)
 class AgeRecords:
-    """All that imports have stored becomes `days` older, or one in `every` of them by their ids.
+    """All that imports have stored becomes `days` older, or one in `every` of them by their ids, or all but `but_user`'s.
 
-    Every stamp of every table of the imports, so that whatever an app goes by has grown old. Rows that are not numbered
+    Every stamp of every table of the imports, so that whatever an app goes by has grown old; of what belongs to a user
+    by way of other tables (chunks) everybody's. Rows that are not numbered
     (batches) only when all are to grow old. Nothing heals it: time does not go back.
     Blast radius: whatever retention removes then. Readings are of the records, some of which may be removed at once.
     """
 
     days: int
     every: int = 1
+    but_user: int | None = None
     target: str = "postgres"
     source: str = "age of the records in Postgres, past the links"
     bite_timeout_s: float = 5.0
@@ -63,12 +65,17 @@ class AgeRecords:
     def inject(self, stack: Stack) -> None:
         """Move their stamps, all at once."""
         with lab_session(stack.dsn(), autocommit=False) as session:
-            numbered = {str(table) for (table,) in session.execute(_NUMBERED).fetchall()}
+            numbered, owned = (
+                {str(table) for (table,) in session.execute(_WITH_NUMBER, (column,)).fetchall()}
+                for column in ("id", "user_id")
+            )
             for table, columns in _stamps(session).items():
-                if table in numbered:
-                    _age(session, table, columns, days=self.days, where=sql.SQL("id % {} = 0").format(self.every))
-                elif self.every == 1:
-                    _age(session, table, columns, days=self.days, where=sql.SQL("true"))
+                if table not in numbered and self.every != 1:
+                    continue
+                chosen = sql.SQL("id % {} = 0").format(self.every) if table in numbered else sql.SQL("true")
+                if table in owned and self.but_user is not None:
+                    chosen += sql.SQL(" AND user_id <> {}").format(self.but_user)
+                _age(session, table, columns, days=self.days, where=chosen)
 
     def has_bitten(self, *, before: str, now: str) -> bool:
         """Older by that much, or some are gone already."""

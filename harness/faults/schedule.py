@@ -1,4 +1,4 @@
-"""Faults of the scheduler: one beat too many, an entry edited. (A beat killed or frozen is a fault of processes.)"""
+"""Faults of the scheduler: one beat too many, an entry edited or mistyped. (One killed is a fault of processes.)"""
 
 from __future__ import annotations
 
@@ -22,6 +22,18 @@ UPDATE django_celery_beat_periodictask SET interval_id = %s, date_changed = cloc
 _EDITED: LiteralString = """
 UPDATE django_celery_beat_periodictasks SET last_update = clock_timestamp()
 """
+
+
+_ADD: LiteralString = """
+WITH every AS (
+    INSERT INTO django_celery_beat_intervalschedule (every, period) VALUES (1, 'seconds') RETURNING id
+)
+INSERT INTO django_celery_beat_periodictask
+    (name, task, args, kwargs, headers, queue, interval_id, enabled, one_off, total_run_count, date_changed, description)
+SELECT %s, %s, '[]', '{}', '{}', %s, id, true, false, 0, clock_timestamp(), '' FROM every
+"""
+_REMOVE: LiteralString = "DELETE FROM django_celery_beat_periodictask WHERE name = %s"
+_ENTRY: LiteralString = "SELECT queue FROM django_celery_beat_periodictask WHERE name = %s"
 
 
 @dataclass(slots=True)
@@ -108,3 +120,49 @@ class EditEntry:
     def is_whole(self, stack: Stack) -> bool:
         """Not the edited interval any more."""
         return not self.look(stack).endswith(f" every {self.every_s:g} s")
+
+
+@dataclass(frozen=True, slots=True)
+class MistypeEntry:
+    """A new entry of the schedule that names a queue which is none, as if somebody had mistyped it in the admin.
+
+    Blast radius: that entry, whose task never runs. Heals by removing it.
+    """
+
+    entry: str
+    task: str
+    queue: str = "defualt"
+    source: str = "the entry's row, read past the links"
+    bite_timeout_s: float = 5.0
+    name: str = "mistype_entry"
+
+    @property
+    def target(self) -> str:
+        """The entry."""
+        return self.entry
+
+    def look(self, stack: Stack) -> str:
+        """Which queue it names, if it is there."""
+        with lab_session(stack.dsn()) as session:
+            found = session.execute(_ENTRY, (self.entry,)).fetchone()
+        return "no such entry" if found is None else f"{self.entry} into the queue {found[0]}"
+
+    def inject(self, stack: Stack) -> None:
+        """Add it."""
+        with lab_session(stack.dsn()) as session:
+            session.execute(_ADD, (self.entry, self.task, self.queue))
+            session.execute(_EDITED)
+
+    def has_bitten(self, *, before: str, now: str) -> bool:
+        """It is there now."""
+        return before == "no such entry" and now.endswith(f" {self.queue}")
+
+    def heal(self, stack: Stack) -> None:
+        """Remove it."""
+        with lab_session(stack.dsn()) as session:
+            session.execute(_REMOVE, (self.entry,))
+            session.execute(_EDITED)
+
+    def is_whole(self, stack: Stack) -> bool:
+        """It is gone."""
+        return self.look(stack) == "no such entry"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from harness.clock import wait_for
-from harness.devices.generator import DevicePlan
+from harness.devices.generator import BatchPlan, DevicePlan
 from harness.devices.sample import Mark, Sample
 from harness.errors import Inconclusive, WaitTimeout
 from harness.lab_session import lab_session
@@ -45,6 +45,14 @@ def targets(plans: Iterable[DevicePlan], *, rng: random.Random, is_whole: bool =
     found = [aim for mine in by_user.values() for aim in _of_one_user(mine, is_whole=is_whole)]
     rng.shuffle(found)
     return tuple(found)
+
+
+def aims_in(plans: Iterable[DevicePlan], batch: BatchPlan) -> tuple[Aim, ...]:
+    """One aim in each chunk of this batch that holds such a sample, in order."""
+    owner = next(plan for plan in plans if batch in plan.batches)
+    is_fit = _fitness([plan for plan in plans if plan.user == owner.user])
+    found = (_in_chunk(owner, batch, index, is_fit=is_fit) for index in range(len(batch.chunks)))
+    return tuple(aim for aim in found if aim is not None)
 
 
 def located(dsn: str, aim: Aim) -> tuple[int, str]:
@@ -84,6 +92,16 @@ def point_of(dsn: str, aim: Aim) -> Point:
 
 
 def _of_one_user(plans: Sequence[DevicePlan], *, is_whole: bool) -> Iterable[Aim]:
+    is_fit = _fitness(plans)
+    for plan in plans:
+        batch = next((each for each in plan.batches if (len(each.chunks) < LONG) is is_whole), None)
+        aim = None if batch is None else _in_chunk(plan, batch, len(batch.chunks) // 2, is_fit=is_fit)
+        if aim is not None:
+            yield aim
+
+
+def _fitness(plans: Sequence[DevicePlan]) -> Callable[[Sample], bool]:
+    """What tells the fit samples of one user, all of whose plans these are."""
     samples = [each for plan in plans for batch in plan.batches for chunk in batch.chunks for each in chunk]
     uuids = Counter(each.uuid for each in samples)
     contents = Counter(_content(each) for each in samples)
@@ -92,22 +110,23 @@ def _of_one_user(plans: Sequence[DevicePlan], *, is_whole: bool) -> Iterable[Aim
         is_alone = uuids[sample.uuid] == 1 and contents[_content(sample)] == 1
         return sample.mark is Mark.VALID and sample.uuid is not None and is_alone
 
-    for plan in plans:
-        batch = next((each for each in plan.batches if (len(each.chunks) < LONG) is is_whole), None)
-        if batch is None:
-            continue
-        index = len(batch.chunks) // 2
-        chunk = batch.chunks[index]
-        fit = [(abs(at - len(chunk) // 2), at) for at, each in enumerate(chunk) if is_fit(each)]
-        if fit:
-            yield Aim(
-                user=plan.user,
-                device=plan.device,
-                batch_key=batch.key,
-                chunk_index=index,
-                chunk_count=len(batch.chunks),
-                sample=chunk[min(fit)[1]],
-            )
+    return is_fit
+
+
+def _in_chunk(plan: DevicePlan, batch: BatchPlan, index: int, *, is_fit: Callable[[Sample], bool]) -> Aim | None:
+    """The fit sample nearest the chunk's middle."""
+    chunk = batch.chunks[index]
+    fit = [(abs(at - len(chunk) // 2), at) for at, each in enumerate(chunk) if is_fit(each)]
+    if not fit:
+        return None
+    return Aim(
+        user=plan.user,
+        device=plan.device,
+        batch_key=batch.key,
+        chunk_index=index,
+        chunk_count=len(batch.chunks),
+        sample=chunk[min(fit)[1]],
+    )
 
 
 def _content(sample: Sample) -> tuple[object, ...]:

@@ -230,12 +230,16 @@ def test_loud_by_health(world: World) -> None:
         ((1, 1, 0), [Kind.SILENT]),
         ((0, 1, 2), [Kind.SILENT]),
         ((None, None, None), [Kind.SILENT]),
+        ((None, None, 1), []),
+        ((None, 1, 1), []),
     ],
-    ids=["rises", "stays", "falls", "rose before as well", "never told"],
+    ids=["rises", "stays", "falls", "rose before as well", "never told", "first told", "first told, and stays"],
 )
 def test_loud_by_metric(world: World, values: tuple[int | None, ...], expected: list[Kind]) -> None:
     for at_s, value in zip((1, 5, 12), values, strict=True):
-        told = {} if value is None else {"app_problems{import_overdue}": float(value)}
+        told = {"app_problems{beat_absent}": 0.0}
+        if value is not None:
+            told["app_problems{import_overdue}"] = float(value)
         world.add("readings", at_ms=STARTED_MS + at_s * 1000, reading={"metrics": told})
     signal = LoudSignal(fault="kill_worker(worker-1)", sources=("metric:app_problems{import_overdue}",))
     evidence = world.evidence(faults=(fault(),), expectations=Expectations(loud=(signal,)))

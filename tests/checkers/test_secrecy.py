@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import pytest
 
 from harness.anomaly import Kind
 from harness.checkers import secrecy
+from harness.devices.phone import account_key, sha256
 from tests.checkers.world import STARTED, STARTED_MS, World, uuid_of
 
 TOKEN = "q3Zr8K0mA_x4TnB2vW-7cYdE1fGhJiLkMoPpQsRtUuV"
+KEY = account_key("u1")
 NUMBER = 63.00000000000001
 
 
@@ -53,12 +54,14 @@ def test_ordinary_lines_leak_nothing(world: World) -> None:
     ("text", "what"),
     [
         (f"sample {uuid_of(0)}", "the UUID of a sample"),
+        (f"SAMPLE {uuid_of(0)} as sent".upper(), "the UUID of a sample"),
         ("at 2026-03-10T12:00:00.000Z", "the time of a sample"),
         (f"value {NUMBER}", "the value of a sample"),
         ("from watch.u1", "the source of a sample"),
         ("sent Take the blue one", "the text of a reminder"),
         ("code 123456 made", "a verification code"),
         (f"registered with {TOKEN}", "what looks like a token or a key"),
+        (f"account {KEY} made", "what looks like a token or a key"),
         ("at postgresql://app:hunter2@db:5432/app", "a password in a URL"),
     ],
     ids=lambda text: text.split(" ")[0] if " " in text else text,
@@ -76,15 +79,15 @@ def test_what_leaks_is_named_and_not_repeated(world: World, text: str, what: str
     ("source", "text", "what"),
     [
         ("accounts_device", f"(1,1,d0,{TOKEN},2026)", "the token of a device"),
-        ("accounts_device", f"(1,1,d0,{hashlib.sha256(TOKEN.encode()).hexdigest()},2026)", None),
+        ("accounts_device", f"(1,1,d0,{sha256(TOKEN)},2026)", None),
         ("accounts_device", f"(1,1,d0,{TOKEN[::-1]},2026)", None),
-        ("accounts_user", "(1,u1,UTC)", "the key of an account"),
+        ("accounts_user", f"(1,{KEY},UTC)", "the key of an account"),
         ("accounts_user", "(1,0f1e2d,UTC)", None),
     ],
     ids=["token", "its hash", "another's", "key", "hash of a key"],
 )
 def test_what_is_stored_as_it_is(world: World, source: str, text: str, what: str | None) -> None:
-    world.op(kind="register", facts={"token_sha256": hashlib.sha256(TOKEN.encode()).hexdigest()})
+    world.op(kind="register", facts={"token_sha256": sha256(TOKEN), "account_sha256": sha256(KEY)})
     world.add("account_rows", source=source, id=1, text=text)
     found = secrecy.check(world.evidence())
     assert [(each.kind, each.summary) for each in found] == (

@@ -107,6 +107,10 @@ def two_ids(world: World) -> None:
     world.op(kind="register", facts={"user_id": "7", "device_id": "1"})
 
 
+def one_id_for_two(world: World) -> None:
+    world.op(kind="register", user="U1", device="U1/d0", facts={"user_id": "1", "device_id": "9"})
+
+
 def code_refused(world: World) -> None:
     world.op(kind="request_code")
     world.op(kind="verify_code", facts={"expected": True, "ok": False, "made_on": "api-1"})
@@ -217,6 +221,7 @@ CASES: list[tuple[Callable[[World], object], list[tuple[Kind, str]]]] = [
     ),
     (wrong_answer, [(Kind.WRONG_ANSWER, "progress of u1/d0: sent 6 samples, told 5")]),
     (two_ids, [(Kind.WRONG_ANSWER, "user u1 was told several ids: 1, 7")]),
+    (one_id_for_two, [(Kind.WRONG_ANSWER, "users U1, u1 were told one id, 1: whose data is whose")]),
     (
         code_refused,
         [(Kind.WRONG_ANSWER, "verification code of u1/d0, made on api-1, was refused (expected ok=true)")],

@@ -169,6 +169,13 @@ def test_spellings_are_the_same_sample(spelling: Spelling, value: float) -> None
     assert int(at.astimezone(UTC).timestamp() * 1000) == at_us // 1000
 
 
+def test_uuids_are_sent_as_a_phone_writes_them_and_otherwise(made: tuple[DevicePlan, ...]) -> None:
+    sample = next(each for _, each in samples_of(made) if each.uuid is not None and each.mark is Mark.VALID)
+    sent = [json.loads(each.as_json())["uuid"] for each in (sample, sample.respelt(Spelling.LOWER_CASE, key="copy"))]
+    assert sent == [str(sample.uuid).upper(), sample.uuid]
+    assert sent[0] != sent[1]
+
+
 def test_digits_below_the_millisecond_would_be_rounded_up() -> None:
     at = datetime.fromisoformat(spell_time(1_772_841_600_123_000, spelling=Spelling.MICROSECONDS))
     assert at.microsecond % 1000 > 500

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from harness.devices.generator import Shape, plans
-from harness.devices.phone import start_variables
+from harness.devices.phone import account_key, start_variables
 from harness.devices.types import SAMPLE_TYPES
 from tests.devices.scene import Scene
 
@@ -24,6 +24,15 @@ def test_a_phone_that_is_away_says_so_and_the_zone_at_home_counts(scene: Scene) 
     home, away = [sent["timeZone"] for _, sent, _ in scene.api.sent]
     assert (home, away != home) == (scene.phone.plan.zone, True)
     assert {op["facts"]["zone"] for op in scene.ops()} == {home}
+
+
+def test_accounts_are_told_apart_by_the_case_of_their_keys() -> None:
+    keys = [account_key(f"r-u{number}") for number in range(6)]
+    assert len(set(keys)) == 6
+    assert {len(key) for key in keys} == {43}
+    folded = [key.casefold() for key in keys]
+    assert folded[0::2] == folded[1::2]
+    assert len(set(folded)) == 3
 
 
 def test_every_phone_calls_one_import_what_all_others_call_one_of_theirs() -> None:

@@ -6,6 +6,7 @@ from datetime import date
 
 import pytest
 
+from harness.clock import utc_now
 from harness.devices import probes
 from tests.devices.scene import Scene
 
@@ -55,7 +56,22 @@ def test_one_import_started_twice_at_once(scene: Scene, second: str, problems: i
 @pytest.mark.parametrize("is_everybodys", [True, False])
 def test_a_reminder_under_a_key_that_others_use_too(scene: Scene, is_everybodys: bool) -> None:
     scene.api.answers["createReminder"] = "UNAVAILABLE"
-    probes.order_reminder(scene.phone.caller, number=0, due_in_s=3.0, is_everybodys=is_everybodys)
+    probes.order_reminder(scene.phone.caller, number=0, due=utc_now(), is_everybodys=is_everybodys)
     [(_, sent, _)] = scene.api.sent
     assert (scene.phone.plan.user in sent["key"]) is not is_everybodys
     assert scene.phone.plan.user in sent["text"]
+
+
+def test_every_other_reminder_is_as_long_as_it_may_be(scene: Scene) -> None:
+    scene.api.answers["createReminder"] = "UNAVAILABLE"
+    for number in range(2):
+        probes.order_reminder(scene.phone.caller, number=number, due=utc_now())
+    (_, short, _), (_, longest, _) = scene.api.sent
+    assert (len(short["text"]) < 100, len(longest["text"])) == (True, probes.LONGEST_TEXT)
+    assert not longest["text"].isascii()
+
+
+def test_chunks_are_uploaded_at_one_moment(scene: Scene) -> None:
+    scene.api.answers["uploadChunk"] = "UNAVAILABLE"
+    probes.upload_together(scene.phone, scene.batch, [1, 2])
+    assert sorted(sent["index"] for _, sent, _ in scene.api.sent) == [1, 2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.clock import utc_now
 from harness.devices import probes, resuming, trespass
 from harness.devices.phone import start_variables
 from tests.devices.scene import Scene
@@ -79,7 +80,7 @@ def test_another_import_under_a_used_key(scene: Scene, answer: object, is_refuse
 @pytest.mark.parametrize("last", ["CONFLICT", {"reminderId": "5"}], ids=["refused", "answered"])
 def test_another_reminder_under_a_used_key(scene: Scene, last: object) -> None:
     scene.api.answers["createReminder"] = [{"reminderId": "5"}, {"reminderId": "5"}, last]
-    probes.order_reminder(scene.phone.caller, number=0, due_in_s=3.0)
+    probes.order_reminder(scene.phone.caller, number=0, due=utc_now())
     first, second, *others = [variables for _, variables, _ in scene.api.sent]
     assert (first["text"], first["due"].endswith("-03:30"), second["due"].endswith("+00:00")) == (
         second["text"],

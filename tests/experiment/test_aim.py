@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from harness.devices.generator import DevicePlan, Shape, plans
-from harness.tripwires.aim import targets
+from harness.tripwires.aim import aims_in, targets
 
 
 @pytest.fixture(scope="module")
@@ -27,3 +27,11 @@ def test_one_sample_a_phone_that_occurs_once(fleet: tuple[DevicePlan, ...], is_w
         assert (aim.chunk_count == 1) is is_whole
         assert aim.chunk_index == aim.chunk_count // 2
         assert uuids[aim.user, aim.sample.uuid] == 1
+
+
+def test_one_sample_a_chunk_of_a_batch(fleet: tuple[DevicePlan, ...]) -> None:
+    batch = max((batch for plan in fleet for batch in plan.batches), key=lambda batch: len(batch.chunks))
+    aims = aims_in(fleet, batch)
+    assert len(aims) > 1
+    assert [aim.chunk_index for aim in aims] == sorted({aim.chunk_index for aim in aims})
+    assert all(aim.sample in batch.chunks[aim.chunk_index] and aim.batch_key == batch.key for aim in aims)
