@@ -64,7 +64,8 @@ def test_a10_redriven_twice(x: Experiment) -> None:
     x.expect(
         counts == [1, 1, 0, 0, 0],
         otherwise=Kind.WRONG_ANSWER,
-        summary=f"re-driven in vain, then twice, then by its two dead letters: {counts} put back, expected 1, 1, 0, 0, 0",
+        summary=f"re-driven in vain, then twice, then by its two dead letters: {counts} put back, expected 1, 1 and "
+        "0 three times",
         ids={"batch": point.batch_id, "chunk": str(point.chunk_index)},
     )
     ids = ", ".join(f"'{letter}'" for (letter,) in letters) or "NULL"

@@ -1,7 +1,6 @@
 """What a resolver knows about its request."""
 
 import hmac
-from functools import cached_property
 
 from django.http import HttpRequest
 from strawberry.types import Info as StrawberryInfo
@@ -19,10 +18,18 @@ class Context:
     def __init__(self, request: HttpRequest, limiter: RateLimiter) -> None:
         self._request = request
         self._limiter = limiter
+        self._device: DeviceIdentity | None = None
 
-    @cached_property
+    @property
     def device(self) -> DeviceIdentity:
         """The device that sent the request. Raises: `ApiError` UNAUTHENTICATED or RATE_LIMITED."""
+        # Not functools.cached_property: before Python 3.12 it holds one lock for all requests of the process, and with
+        # Postgres away they wait for it one after another.
+        if self._device is None:
+            self._device = self._identified()
+        return self._device
+
+    def _identified(self) -> DeviceIdentity:
         scheme, _, token = self._request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise ApiError(Code.UNAUTHENTICATED, "send the device's token as a bearer token")

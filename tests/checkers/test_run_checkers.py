@@ -231,9 +231,9 @@ def test_loud_by_health(world: World) -> None:
         ((0, 1, 2), [Kind.SILENT]),
         ((None, None, None), [Kind.SILENT]),
         ((None, None, 1), []),
-        ((None, 1, 1), []),
+        ((None, 1, 1), [Kind.SILENT]),
     ],
-    ids=["rises", "stays", "falls", "rose before as well", "never told", "first told", "first told, and stays"],
+    ids=["rises", "stays", "falls", "rose before as well", "never told", "first told", "told before, and stays"],
 )
 def test_loud_by_metric(world: World, values: tuple[int | None, ...], expected: list[Kind]) -> None:
     for at_s, value in zip((1, 5, 12), values, strict=True):
