@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
-from harness.clock import utc_now
 from harness.devices import queries
 from harness.devices.caller import Call, Caller
 from harness.devices.generator import BatchPlan

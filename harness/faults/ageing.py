@@ -40,7 +40,7 @@ WHERE table_schema = current_schema() AND column_name = %s AND data_type IN ('bi
 
 @dataclass(frozen=True, slots=True)
 class AgeRecords:
-    """All that imports have stored becomes `days` older, or one in `every` of them by their ids, or all but `but_user`'s.
+    """All that imports have stored becomes `days` older, or one in `every` of them by their ids, or not `but_user`'s.
 
     Every stamp of every table of the imports, so that whatever an app goes by has grown old; of what belongs to a user
     by way of other tables (chunks) everybody's. Rows that are not numbered

@@ -29,8 +29,8 @@ WITH every AS (
     INSERT INTO django_celery_beat_intervalschedule (every, period) VALUES (1, 'seconds') RETURNING id
 )
 INSERT INTO django_celery_beat_periodictask
-    (name, task, args, kwargs, headers, queue, interval_id, enabled, one_off, total_run_count, date_changed, description)
-SELECT %s, %s, '[]', '{}', '{}', %s, id, true, false, 0, clock_timestamp(), '' FROM every
+   (name, task, queue, interval_id, args, kwargs, headers, enabled, one_off, total_run_count, date_changed, description)
+SELECT %s, %s, %s, id, '[]', '{}', '{}', true, false, 0, clock_timestamp(), '' FROM every
 """
 _REMOVE: LiteralString = "DELETE FROM django_celery_beat_periodictask WHERE name = %s"
 _ENTRY: LiteralString = "SELECT queue FROM django_celery_beat_periodictask WHERE name = %s"
