@@ -89,8 +89,8 @@ def test_a10_two_of_one_batch(x: Experiment) -> None:
         summary=f"a batch with two given-up chunks was re-driven twice: {counts} put back, expected 2 and 0",
         ids={"batch": first.batch_id},
     )
-    for each in (first, second):
-        _expect_open(x, each, 0)
+    for point in (first, second):
+        _expect_open(x, point, 0)
 
 
 def _of_one_batch(x: Experiment) -> tuple[Aim, Aim]:
