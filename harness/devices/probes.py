@@ -82,7 +82,7 @@ def order_reminder(caller: Caller, *, number: int, due: datetime, is_everybodys:
         if result.outcome is not Outcome.OK:
             return plan
     later = (due + timedelta(milliseconds=1)).isoformat()
-    for other in ({**variables, "text": f"{plan.text}, twice"}, {**variables, "due": later}):
+    for other in ({**variables, "text": plan.text[1:]}, {**variables, "due": later}):
         caller.make(Call("other_reminder", queries.CREATE_REMINDER, other, refusal="CONFLICT", facts={"key": plan.key}))
     return plan
 
