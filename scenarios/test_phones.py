@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from harness.anomaly import Kind
 from harness.clock import wait_for
+from harness.demands.demands import await_state
 from harness.demands.giving_up import redrive
 from harness.devices.generator import BatchPlan
 from harness.devices.runner import Fleet
 from harness.drivers.protocol import StackSpec
 from harness.errors import Inconclusive, WaitTimeout
 from harness.experiment.experiment import Experiment
+from harness.experiment.harm import Live
 from harness.experiment.health import import_problems
 from harness.faults.database import RefuseSample
 from harness.faults.phones import VanishPhone
@@ -75,9 +77,7 @@ def test_a11_phone_vanishes(x: Experiment) -> None:
     if isinstance(x.fleet, Fleet):
         x.fleet.join(timeout_s=x.quiesce_deadline_s)
         x.fleet.send_rest(batch.key)
-    for each in refused:
-        x.heal(each)
-    _redrive_half(x, batch)
+    _redrive_half(x, batch, refused)
     took = x.sql(
         "SELECT extract(epoch FROM max(c.created_at) - b.created_at)::float FROM healthkit_import_batch b "
         f"JOIN healthkit_import_chunk c ON c.batch_id = b.id WHERE b.idempotency_key = '{slow.key}' "
@@ -87,12 +87,16 @@ def test_a11_phone_vanishes(x: Experiment) -> None:
     x.witness("an upload that took longer than phones are waited for", took or status == [("ABANDONED",)])
 
 
-def _redrive_half(x: Experiment, batch: BatchPlan) -> None:
-    """Put back whatever of the abandoned batch was given up: all of it that holds a sample to refuse."""
-    [(batch_id, given_up)] = x.sql(
-        "SELECT b.id::text, count(*) FILTER (WHERE c.status = 'FAILED') FROM healthkit_import_batch b "
-        f"JOIN healthkit_import_chunk c ON c.batch_id = b.id WHERE b.idempotency_key = '{batch.key}' GROUP BY b.id"
+def _redrive_half(x: Experiment, batch: BatchPlan, refused: list[Live | None]) -> None:
+    """Once the abandoned batch has ended, put back what was given up of it: each chunk that holds a refused sample."""
+    ended = (
+        "SELECT b.id::text, count(*) FILTER (WHERE c.status = 'FAILED') FROM healthkit_import_batch b JOIN "
+        f"healthkit_import_chunk c ON c.batch_id = b.id WHERE b.idempotency_key = '{batch.key}' "
+        "AND b.finished_at IS NOT NULL GROUP BY b.id"
     )
+    [(batch_id, given_up)] = await_state(x, lambda: x.sql(ended), awaiting=f"the end of {batch.key}")
+    for each in refused:
+        x.heal(each)
     x.witness("chunks of the abandoned upload that were given up", given_up)
     count = redrive(x, kind="batch", target=batch_id)
     x.expect(

@@ -197,4 +197,5 @@ def test_s9_entry_mistyped(x: Experiment) -> None:
     mistyped = x.inject(MistypeEntry("lab-mistyped", task="reminders.send_due"))
     expect_loud(x, "log:schedule_unreadable", names=("lab-mistyped",))
     expect_alarm_of_each(x, "schedule_unreadable")
+    x.hold(x.times.overdue_s)
     x.heal(mistyped)
