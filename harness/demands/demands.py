@@ -42,16 +42,16 @@ def expect_loud(x: Experiment, *sources: str, names: Iterable[str] = ()) -> None
         x.loud.append(LoudSignal(fault=injected[-1].label(), sources=sources, names=tuple(names), until_s=until_s))
 
 
-def expect_alarm(x: Experiment, *codes: str) -> None:
-    """Within *overdue* and two sweeps of the fault, /health/imports must name one of these problems."""
+def expect_alarm(x: Experiment, *codes: str, about: str = "") -> None:
+    """Within *overdue* and two sweeps of the fault, /health/imports must name one of these problems, of `about`."""
     if not x.faulted:
         return
     bound_s = (x.times.overdue_s + 2 * x.times.sweep_interval_s + START_TIMEOUT_S / 3) * x.crowding()
-    alarm = x.await_problem(codes, timeout_s=bound_s)
+    alarm = x.await_problem(codes, timeout_s=bound_s, about=about)
     x.expect(
         alarm is not None,
         otherwise=Kind.SILENT,
-        summary=f"/health/imports named none of {', '.join(codes)} within {bound_s:.0f} s",
+        summary=f"/health/imports named none of {', '.join(codes)}{about and f' about {about}'} within {bound_s:.0f} s",
     )
     x.witness(f"an alarm: {' or '.join(codes)}", str(alarm) if alarm else None)
 

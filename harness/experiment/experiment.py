@@ -316,15 +316,15 @@ class Experiment:
         else:
             self.missing_witnesses.append(name)
 
-    def await_problem(self, codes: tuple[str, ...], *, timeout_s: float) -> Problem | None:
-        """Wait until /health/imports of some api replica names one of these; None when none ever did.
+    def await_problem(self, codes: tuple[str, ...], *, timeout_s: float, about: str = "") -> Problem | None:
+        """Wait until /health/imports of some api replica names one of these, of `about`; None when none ever did.
 
         The seconds that the first such wait took are recorded as the recovery figure `alarm_after`.
         """
         begun = time.monotonic()
         try:
             found = wait_for(
-                lambda: import_problems(self.stack).get_any(codes),
+                lambda: import_problems(self.stack).get_any(codes, about=about),
                 awaiting=f"one of {', '.join(codes)}",
                 timeout_s=timeout_s,
             )

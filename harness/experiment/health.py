@@ -29,10 +29,10 @@ class Problems:
     found: tuple[Problem, ...]
     unreadable: tuple[str, ...]
 
-    def get_any(self, codes: Iterable[str]) -> Problem | None:
-        """The first problem with one of these codes."""
+    def get_any(self, codes: Iterable[str], *, about: str = "") -> Problem | None:
+        """The first problem with one of these codes that names `about`."""
         wanted = frozenset(codes)
-        return next((each for each in self.found if each.code in wanted), None)
+        return next((each for each in self.found if each.code in wanted and about in each.text), None)
 
 
 def import_problems(stack: Stack) -> Problems:
