@@ -14,18 +14,43 @@ from harness.experiment.experiment import Experiment
 from harness.experiment.harm import Live
 from harness.experiment.health import import_problems
 from harness.faults.database import RefuseSample
+from harness.faults.held_rows import hold_batch
 from harness.faults.phones import VanishPhone
 from harness.rows.row import Load, row
 from harness.times import LAB
 from harness.tripwires.aim import aims_in
-from scenarios.defects import abandoned_acknowledged, never_abandoned, slow_abandoned
+from scenarios.defects import abandoned_acknowledged, counted_from_rows, never_abandoned, slow_abandoned
 
 SOME = Load(phones=6, samples=6_000, planted_phones=4, planted_samples=2_400)
 ABANDON_S = LAB.overdue_s + 5.0
 """Beyond *overdue*, so that an unfinished upload that alarmed would be seen to."""
+BEFORE_LAST_S = 3.0
+"""So long the phone of A1 pauses before it sends the last two, and the lab has to take the lock."""
 PAUSE_SHARE = 0.55
 """Of the time after which an upload is given up: the pause of a slow phone between two chunks."""
 ABANDON = StackSpec(env={"UPLOAD_ABANDON_S": f"{ABANDON_S:g}"})
+
+
+@row(
+    "A1",
+    title="the last two chunks of an upload arrive at one moment, and both wait for the batch's row",
+    load=SOME,
+    defects=(counted_from_rows.DEFECT.expecting(Kind.LOST),),
+)
+def test_a1_last_two_together(x: Experiment) -> None:
+    """Both are accepted, and the upload is complete: neither is counted as if the other were not there."""
+    batch = next(batch for plan in x.fleet.plans for batch in plan.batches if len(batch.chunks) > 2)
+    x.dawdle({batch.key: BEFORE_LAST_S})
+    x.send_together(batch.key)
+    x.work()
+    if not x.faulted:
+        return
+    all_but_two = (
+        f"SELECT id::text FROM healthkit_import_batch WHERE idempotency_key = '{batch.key}' "
+        f"AND uploaded_count = {len(batch.chunks) - 2}"
+    )
+    [(batch_id,)] = await_state(x, lambda: x.sql(all_but_two), awaiting=f"all but two chunks of {batch.key}")
+    x.heal(x.inject(hold_batch(batch_id, waiters=2)))
 
 
 @row(

@@ -12,7 +12,7 @@ from harness.errors import Inconclusive, WaitTimeout
 from harness.experiment.experiment import Experiment
 from harness.experiment.harm import Live
 from harness.faults.ageing import AgeBatch, AgeRecords
-from harness.faults.users import HoldUsers
+from harness.faults.held_rows import hold_users
 from harness.rows.row import Load, row
 from harness.tripwires.tripwire import Point
 from scenarios.defects import fingerprints_deleted
@@ -57,7 +57,7 @@ def test_l5_synced_again_after_cleaning(x: Experiment) -> None:
         raise Inconclusive("only the lab's own phones can be told to sync again")
     x.fleet.join(timeout_s=x.quiesce_deadline_s)
     _see_given_up_kept(x, point, refused)
-    held = x.inject(HoldUsers(), wait=False)
+    held = x.inject(hold_users(), wait=False)
     records, _, _ = _kept(x)
     *aged, young = sorted({plan.user for plan in x.fleet.plans})
     x.inject(AgeRecords(RETENTION_DAYS + 10, but_user=_id_of(x, young)))
@@ -69,7 +69,28 @@ def test_l5_synced_again_after_cleaning(x: Experiment) -> None:
     if x.faulted:
         x.later.append(lambda: x.witness("late samples refused", _refused(x)))
         x.quiesce()
+        _see_open(x, young)
         _see_kept(x)
+
+
+def _see_open(x: Experiment, user: str) -> None:
+    """Nothing of this user has been cleaned up, so none of his days is closed, however many of others' are."""
+    of_user = (
+        "FROM healthkit_import_batch b JOIN healthkit_import_chunk c ON c.batch_id = b.id "
+        f"WHERE b.user_id = {_id_of(x, user)}"
+    )
+    [(late,)] = x.sql(f"SELECT count(*) {of_user} AND b.idempotency_key LIKE '%/b{LATE_TURN}' AND c.status = 'DONE'")
+    x.witness("late uploads of a user whose days are open", late)
+    [(refused,)] = x.sql(
+        "SELECT count(*) FROM healthkit_rejected_sample r JOIN healthkit_import_chunk o ON o.id = r.chunk_id "
+        f"WHERE r.reason = 'day_closed' AND o.id IN (SELECT c.id {of_user})"
+    )
+    x.expect(
+        refused == 0,
+        otherwise=Kind.WRONGLY_REJECTED,
+        summary=f"{refused} samples of {user}, none of whose days has been closed, were rejected as too late",
+        ids={"user": user},
+    )
 
 
 def _id_of(x: Experiment, user: str) -> int:

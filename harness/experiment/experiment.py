@@ -157,6 +157,11 @@ class Experiment:
         self.habits = replace(self.habits, dawdle={**self.habits.dawdle, **pauses_s})
         self.fleet = self.make_crowd(self)
 
+    def send_together(self, batch_key: str) -> None:
+        """Let the last two chunks of this batch be uploaded at one moment; before the phones begin."""
+        self.habits = replace(self.habits, together=self.habits.together | {batch_key})
+        self.fleet = self.make_crowd(self)
+
     def delay(self, devices: Iterable[str]) -> None:
         """Let these phones begin only with `start_late`; before the others begin."""
         self.habits = replace(self.habits, late=self.habits.late | set(devices))
