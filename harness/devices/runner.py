@@ -35,8 +35,8 @@ class Habits:
     """What phones do beside the backfill, and how patient they are. Durations in seconds.
 
     `vanish` names batches (keys) of which only the first half of the chunks is ever sent; `dawdle` ones whose phone
-    pauses so long between two chunks; `together` ones whose last two chunks are uploaded at one moment, as those of
-    many others are by chance. `late` names phones (devices) that begin only when told to, by `start_late`.
+    pauses so long between two chunks; `together` the ones whose last two chunks are uploaded at one moment (None: every
+    other one's, by chance). `late` names phones (devices) that begin only when told to, by `start_late`.
     `syncs` incremental syncs of each type follow the backfill. `reminders` are all due at one moment, between
     `reminder_due_in_s` and a second later. `retry_for_s` bounds one op, `patience_s` a phone's whole life.
     """
@@ -52,7 +52,7 @@ class Habits:
     is_polling: bool = True
     vanish: frozenset[str] = frozenset()
     dawdle: Mapping[str, float] = field(default_factory=dict)
-    together: frozenset[str] = frozenset()
+    together: frozenset[str] | None = None
     late: frozenset[str] = frozenset()
 
 
@@ -267,7 +267,7 @@ class Fleet:
             order = order[: len(order) // 2]
         steps = [[index] for index in order]
         is_hasty = rng.random() < 0.5 and self.habits.has_extras
-        if len(steps) > 1 and (is_hasty or batch.key in self.habits.together):
+        if len(steps) > 1 and (is_hasty if self.habits.together is None else batch.key in self.habits.together):
             steps[-2:] = [order[-2:]]
         for turn, indexes in enumerate(steps):
             if turn and batch.key in self.habits.dawdle:

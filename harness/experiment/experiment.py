@@ -157,9 +157,9 @@ class Experiment:
         self.habits = replace(self.habits, dawdle={**self.habits.dawdle, **pauses_s})
         self.fleet = self.make_crowd(self)
 
-    def send_together(self, batch_key: str) -> None:
-        """Let the last two chunks of this batch be uploaded at one moment; before the phones begin."""
-        self.habits = replace(self.habits, together=self.habits.together | {batch_key})
+    def send_together(self, *batch_keys: str) -> None:
+        """Let the last two chunks of these batches, and of no others, be uploaded at one moment; before phones begin."""
+        self.habits = replace(self.habits, together=frozenset(batch_keys))
         self.fleet = self.make_crowd(self)
 
     def delay(self, devices: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ from harness.drivers.protocol import Stack
 from harness.faults.ageing import AgeBatch, AgeRecords
 from harness.faults.database import LockTable, RefuseSample, TerminateSessions
 from harness.faults.fault import Fault
-from harness.faults.users import HoldUsers
+from harness.faults.held_rows import hold_batch, hold_users
 
 UUID = "11111111-1111-1111-1111-111111111111"
 OTHER = "22222222-2222-2222-2222-222222222222"
@@ -146,13 +146,46 @@ def test_held_users_are_waited_for_and_let_go(stack: Stack) -> None:
     cleaner = psycopg.connect(stack.dsn(), autocommit=True)
     waiting = Thread(target=cleaner.execute, args=("select 1 from accounts_user for no key update",))
     with cleaner:
-        fault = HoldUsers()
+        fault = hold_users()
         bite(fault, stack, meanwhile=waiting.start)
         assert waiting.is_alive()
         fault.heal(stack)
         waiting.join(5.0)
         assert not waiting.is_alive()
         assert fault.is_whole(stack)
+
+
+def test_a_batch_is_held_until_so_many_wait_for_it(stack: Stack) -> None:
+    """The second waits for the first, which waits for the lab."""
+    uploads = [psycopg.connect(stack.dsn(), autocommit=True) for _ in range(2)]
+    waiting = [Thread(target=each.execute, args=("select 1 from healthkit_import_batch for update",)) for each in uploads]
+    fault = hold_batch(UUID, waiters=2)
+    before = fault.look(stack)
+    fault.inject(stack)
+    waiting[0].start()
+    wait_for(lambda: " 1 sessions" in fault.look(stack), awaiting="the first", timeout_s=fault.bite_timeout_s)
+    assert not fault.has_bitten(before=before, now=fault.look(stack))
+    waiting[1].start()
+    wait_for(lambda: " 2 sessions" in fault.look(stack), awaiting="the second", timeout_s=fault.bite_timeout_s)
+    assert fault.has_bitten(before=before, now=fault.look(stack))
+    fault.heal(stack)
+    for thread, upload in zip(waiting, uploads, strict=True):
+        thread.join(5.0)
+        assert not thread.is_alive()
+        upload.close()
+
+
+def test_one_user_stays_young(stack: Stack) -> None:
+    with psycopg.connect(stack.dsn(), autocommit=True) as session:
+        for uuid, user in ((UUID, 1), (OTHER, 2)):
+            session.execute("insert into healthkit_data_record (hk_uuid, user_id) values (%s, %s)", (uuid, user))
+        bite(AgeRecords(100, but_user=2), stack)
+        ages = session.execute(
+            "select user_id, extract(day from now() - created_at)::int from healthkit_data_record order by user_id"
+        ).fetchall()
+        chunks = session.execute("select distinct extract(day from now() - created_at)::int from healthkit_import_chunk")
+        assert chunks.fetchall() == [(100,)]
+    assert ages == [(1, 100), (2, 0)]
 
 
 def test_every_other_record_grows_old(stack: Stack) -> None:
