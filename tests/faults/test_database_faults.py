@@ -158,7 +158,8 @@ def test_held_users_are_waited_for_and_let_go(stack: Stack) -> None:
 def test_a_batch_is_held_until_so_many_wait_for_it(stack: Stack) -> None:
     """The second waits for the first, which waits for the lab."""
     uploads = [psycopg.connect(stack.dsn(), autocommit=True) for _ in range(2)]
-    waiting = [Thread(target=each.execute, args=("select 1 from healthkit_import_batch for update",)) for each in uploads]
+    update = "select 1 from healthkit_import_batch for update"
+    waiting = [Thread(target=each.execute, args=(update,)) for each in uploads]
     fault = hold_batch(UUID, waiters=2)
     before = fault.look(stack)
     fault.inject(stack)
