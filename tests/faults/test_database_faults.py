@@ -184,7 +184,9 @@ def test_one_user_stays_young(stack: Stack) -> None:
         ages = session.execute(
             "select user_id, extract(day from now() - created_at)::int from healthkit_data_record order by user_id"
         ).fetchall()
-        chunks = session.execute("select distinct extract(day from now() - created_at)::int from healthkit_import_chunk")
+        chunks = session.execute(
+            "select distinct extract(day from now() - created_at)::int from healthkit_import_chunk"
+        )
         assert chunks.fetchall() == [(100,)]
     assert ages == [(1, 100), (2, 0)]
 
