@@ -158,7 +158,7 @@ class Experiment:
         self.fleet = self.make_crowd(self)
 
     def send_together(self, *batch_keys: str) -> None:
-        """Let the last two chunks of these batches, and of no others, be uploaded at one moment; before phones begin."""
+        """Let the last two chunks of these batches, and of no others, be uploaded at one moment; before they begin."""
         self.habits = replace(self.habits, together=frozenset(batch_keys))
         self.fleet = self.make_crowd(self)
 

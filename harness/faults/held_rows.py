@@ -18,7 +18,8 @@ LOCK_TIMEOUT_MS: Final = 5_000
 _WAITING: LiteralString = """
 WITH RECURSIVE waiting AS (
     SELECT pid, application_name FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))
-    UNION SELECT a.pid, a.application_name FROM pg_stat_activity a JOIN waiting w ON w.pid = ANY (pg_blocking_pids(a.pid))
+    UNION SELECT a.pid, a.application_name FROM pg_stat_activity a
+    JOIN waiting w ON w.pid = ANY (pg_blocking_pids(a.pid))
 )
 SELECT application_name FROM waiting ORDER BY application_name
 """
