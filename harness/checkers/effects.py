@@ -15,7 +15,8 @@ within `tick_slack_s` it is done or reported, too, counted from the end of a fau
 scheduler under test writes no ticks, MONITOR must have seen no more publishes of an entry's task than its interval
 allows.
 
-Cannot see: a request that the receiver never read; whether a person read the reminder.
+Cannot see: a request that the receiver never read; whether a person read the reminder; due times of crontabs, which no
+entry of the lab's has (tests of the app do).
 """
 
 from __future__ import annotations

@@ -149,23 +149,19 @@ class Experiment:
     def vanish(self, batch_key: str) -> None:
         """Let the phone of this batch go away half-way through its upload; before the phones begin."""
         self.must_abandon.add(batch_key)
-        self.habits = replace(self.habits, vanish=self.habits.vanish | {batch_key})
-        self.fleet = self.make_crowd(self)
+        self._tell_phones(vanish=self.habits.vanish | {batch_key})
 
     def dawdle(self, pauses_s: Mapping[str, float]) -> None:
         """Let the phones of these batches pause so long between two of their chunks; before the phones begin."""
-        self.habits = replace(self.habits, dawdle={**self.habits.dawdle, **pauses_s})
-        self.fleet = self.make_crowd(self)
+        self._tell_phones(dawdle={**self.habits.dawdle, **pauses_s})
 
     def send_together(self, *batch_keys: str) -> None:
         """Let the last two chunks of these batches, and of no others, be uploaded at one moment; before they begin."""
-        self.habits = replace(self.habits, together=frozenset(batch_keys))
-        self.fleet = self.make_crowd(self)
+        self._tell_phones(together=frozenset(batch_keys))
 
     def delay(self, devices: Iterable[str]) -> None:
         """Let these phones begin only with `start_late`; before the others begin."""
-        self.habits = replace(self.habits, late=self.habits.late | set(devices))
-        self.fleet = self.make_crowd(self)
+        self._tell_phones(late=self.habits.late | set(devices))
 
     def start_late(self) -> None:
         """Let the phones begin that were delayed. Raises: Inconclusive when they are not the lab's own."""
@@ -176,8 +172,7 @@ class Experiment:
     def slow_down(self, pace_s: float) -> None:
         """Let phones pause so long after each op, so that they are at it for longer; those that have begun do not."""
         if not self.has_worked:
-            self.habits = replace(self.habits, pace_s=pace_s)
-            self.fleet = self.make_crowd(self)
+            self._tell_phones(pace_s=pace_s)
 
     def await_uploads(self) -> None:
         """Wait until every phone's backfill is sent. Raises: Inconclusive when it is not in time."""
@@ -395,6 +390,11 @@ class Experiment:
             self.ledger.close()
             if self.monitor is not None:
                 self.monitor.close()
+
+    def _tell_phones(self, **habits: Any) -> None:
+        """Other habits for phones that have not begun."""
+        self.habits = replace(self.habits, **habits)
+        self.fleet = self.make_crowd(self)
 
     def _see_who_is_parked(self, live: Live) -> None:
         """What this harm bit was half done, unless it is harm that may itself end who is parked."""
