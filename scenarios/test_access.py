@@ -17,7 +17,7 @@ from harness.faults.requests import FloodRequests
 from harness.faults.tokens import RevokeToken
 from harness.ledger import Outcome
 from harness.rows.row import Load, row
-from scenarios.defects import codes_live_for_ever, rate_limit_off, token_remembered
+from scenarios.defects import codes_live_for_ever, counters_for_ever, rate_limit_off, token_remembered
 
 FEW = Load(phones=4, samples=1_600, planted_phones=4, planted_samples=1_600)
 LIMIT_PER_MINUTE = 150
@@ -34,7 +34,10 @@ EACH = 3
     title="one device asks far more often than it may",
     load=FEW,
     spec=StackSpec(env={"RATE_LIMIT_PER_MINUTE": str(LIMIT_PER_MINUTE)}),
-    defects=(rate_limit_off.DEFECT.expecting(Kind.UNBOUNDED),),
+    defects=(
+        rate_limit_off.DEFECT.expecting(Kind.UNBOUNDED),
+        counters_for_ever.DEFECT.expecting(Kind.UNBOUNDED),
+    ),
 )
 def test_a5_flood(x: Experiment) -> None:
     """It is told to wait, by all replicas together, and for how long; everybody's samples arrive all the same."""

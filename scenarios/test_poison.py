@@ -15,7 +15,7 @@ from harness.rows.row import Load, row
 from harness.times import Recovery
 from harness.tripwires.tripwire import Point
 from harness.witness import claim_history
-from scenarios.defects import failed_batch_completed, no_cap
+from scenarios.defects import failed_batch_completed, failed_stays_failed, no_cap
 
 SOME = Load(phones=6, samples=6_000, planted_phones=4, planted_samples=2_400)
 MAX_INTERRUPTIONS: Final = 10
@@ -48,7 +48,10 @@ def test_w8_poison(x: Experiment) -> None:
     "A6",
     title="every chunk of a batch is given up, the phone syncs on, and the batch is re-driven",
     load=SOME,
-    defects=(failed_batch_completed.DEFECT.expecting(Kind.WRONG_ACCOUNTING),),
+    defects=(
+        failed_batch_completed.DEFECT.expecting(Kind.WRONG_ACCOUNTING),
+        failed_stays_failed.DEFECT.expecting(Kind.LOST),
+    ),
 )
 def test_a6_whole_batch_given_up(x: Experiment) -> None:
     """The batch has FAILED, and its anchor moves all the same. Healed and re-driven, it is complete."""

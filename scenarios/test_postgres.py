@@ -48,7 +48,7 @@ FROZEN_S = 2 * (ANSWER_S + CONNECT_S) + 1.0
 LOCK_TIMEOUT_S = 2.0
 LOCKED_S = 2 * LOCK_TIMEOUT_S + 1.5
 """A claim is tried twice before a delivery gives up; then some."""
-FEW = Load(phones=2, samples=1_500, planted_phones=2, planted_samples=1_500)
+FEW = Load(phones=1, samples=800, planted_phones=1, planted_samples=800)
 """So few that workers get round to each chunk long before it would be overdue merely for waiting its turn."""
 
 
@@ -185,7 +185,7 @@ def _tried_again(x: Experiment) -> str:
         "FOR UPDATE OF c SKIP LOCKED) RETURNING batch_id::text"
     )
     [(batch,)] = await_state(x, lambda: x.sql(made), awaiting="an import to be tried again")
-    x.witness("an import that lost Postgres before", batch)
+    x.witness("an import that waits for its next try", batch)
     return str(batch)
 
 

@@ -15,7 +15,7 @@ from harness.faults.ageing import AgeBatch, AgeRecords
 from harness.faults.held_rows import hold_users
 from harness.rows.row import Load, row
 from harness.tripwires.tripwire import Point
-from scenarios.defects import fingerprints_deleted
+from scenarios.defects import days_closed_for_all, fingerprints_deleted
 
 RETENTION_DAYS = 90
 RETENTION = {"CLEANUP_ENABLED": "true", "CLEANUP_INTERVAL_S": "1", "RETENTION_DAYS": str(RETENTION_DAYS)}
@@ -42,7 +42,10 @@ LATE_TURN = 3
     "some for the first time",
     load=Load(phones=4, samples=3_000, planted_phones=4, planted_samples=1_600),
     spec=StackSpec(env={**RETENTION, **SMALL}),
-    defects=(fingerprints_deleted.DEFECT.expecting(Kind.WRONG_AGGREGATE),),
+    defects=(
+        fingerprints_deleted.DEFECT.expecting(Kind.WRONG_AGGREGATE),
+        days_closed_for_all.DEFECT.expecting(Kind.WRONGLY_REJECTED),
+    ),
 )
 def test_l5_synced_again_after_cleaning(x: Experiment) -> None:
     """Records go, fingerprints and figures stay; what comes again resurrects nothing, what comes late is refused.

@@ -11,7 +11,7 @@ from harness.receipt import Injected
 Window = tuple[int, int]
 
 # Faults that only add something, or concern one phone or sample: they interrupt nobody, so they excuse no repeat.
-ADDING = ("add_beat", "vanish_phone", "refuse_sample", "age_records")
+ADDING = ("add_beat", "mistype_entry", "vanish_phone", "refuse_sample", "age_records")
 
 
 def ms_of(at: datetime) -> int:

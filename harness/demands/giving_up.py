@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.anomaly import Kind
 from harness.drivers.env_block import OPERATOR_TOKEN
 from harness.errors import Inconclusive
 from harness.experiment.experiment import Experiment
@@ -28,3 +29,23 @@ def refuse_sample(x: Experiment, *, is_whole: bool = False) -> tuple[Point, Live
 def redrive(x: Experiment, *, kind: str, target: str) -> int | None:
     """Put a batch, chunk or dead_letter back; how many were, None without an answer."""
     return x.fleet.redrive(kind=kind, target=target, operator_token=OPERATOR_TOKEN)
+
+
+def open_letters(x: Experiment, point: Point) -> list[int]:
+    """The ids of this chunk's dead letters that wait for somebody."""
+    found = x.sql(
+        "SELECT d.id FROM healthkit_dead_letter d JOIN healthkit_import_chunk c ON c.id = d.chunk_id WHERE "
+        f"c.batch_id = '{point.batch_id}' AND c.chunk_index = {point.chunk_index} AND d.redriven_at IS NULL ORDER BY d.id"
+    )
+    return [int(letter) for (letter,) in found]
+
+
+def expect_open_letters(x: Experiment, point: Point, count: int) -> None:
+    """So many dead letters of this chunk wait for somebody."""
+    found = open_letters(x, point)
+    x.expect(
+        len(found) == count,
+        otherwise=Kind.SILENT,
+        summary=f"{len(found)} dead letters of chunk {point.chunk_index} are open, expected {count}",
+        ids={"batch": point.batch_id, "chunk": str(point.chunk_index)},
+    )

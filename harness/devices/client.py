@@ -63,7 +63,7 @@ class Sender(Protocol):
 
 
 class PhoneClient:
-    """Sends one GraphQL request at a time, through a balancer. One per thread; close it.
+    """Sends GraphQL requests through a balancer. Threads may share it; close it.
 
     `timeout_s` bounds each request as a whole by bounding connect and each read.
     """

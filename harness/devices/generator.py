@@ -68,7 +68,7 @@ class BatchPlan:
 
 @dataclass(frozen=True, slots=True)
 class DevicePlan:
-    """One phone: whose it is, and its backfill. `user` is the account's secret key, too; `number` counts its phones."""
+    """One phone: whose it is, and its backfill. `number` counts its user's phones."""
 
     user: str
     device: str

@@ -42,7 +42,7 @@ def payload(samples: tuple[Sample, ...]) -> tuple[str, str]:
 
 
 def account_key(user: str) -> str:
-    """The secret with which a user's phones sign in: 43 characters of base64url, the same in every run.
+    """The secret with which a user's phones sign in: 43 characters of base64url, always the same.
 
     Those of each two neighbours (u0 and u1, u2 and u3 …) differ in nothing but the case of their letters: whoever folds
     it makes one account of two.

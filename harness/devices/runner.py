@@ -69,7 +69,7 @@ class Fleet:
         self._balancer = balancer
         self._ledger = ledger
         self._stop = threading.Event()
-        self._uploaded = {plan.device: threading.Event() for plan in self.plans}
+        self._uploaded: dict[str, threading.Event] = {}
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._batches: dict[str, list[OpenBatch]] = {plan.device: [] for plan in self.plans}
@@ -80,13 +80,14 @@ class Fleet:
         self._start(lambda plan: plan.device not in self.habits.late)
 
     def start_late(self) -> None:
-        """Those that come late begin now; once."""
+        """Those that come late begin now. Idempotent."""
         self._start(lambda plan: plan.device in self.habits.late)
 
     def _start(self, is_meant: Callable[[DevicePlan], bool]) -> None:
         for number, plan in enumerate(self.plans):
-            if not is_meant(plan):
+            if not is_meant(plan) or plan.device in self._uploaded:
                 continue
+            self._uploaded[plan.device] = threading.Event()
             thread = threading.Thread(
                 target=self._guarded, args=(number, plan), name=f"phone-{plan.device}", daemon=True
             )
@@ -94,9 +95,9 @@ class Fleet:
             thread.start()
 
     def wait_uploaded(self, *, timeout_s: Timeout) -> None:
-        """Until every phone's backfill was sent (acknowledged, or given up by the phone). Raises: WaitTimeout."""
+        """Until every phone that has begun has sent its backfill, or given it up. Raises: WaitTimeout."""
         wait_for(
-            lambda: all(event.is_set() for event in self._uploaded.values()),
+            lambda: not self.sending(),
             awaiting="all phones to have sent their backfill",
             timeout_s=timeout_s,
             seen=lambda: f"{self.tally()}; still sending: {self.sending()[:5]}",
@@ -120,7 +121,7 @@ class Fleet:
         return any(thread.is_alive() for thread in self._threads)
 
     def sending(self) -> list[str]:
-        """Phones whose backfill is not yet sent."""
+        """Phones that have begun and whose backfill is not yet sent."""
         return [device for device, event in self._uploaded.items() if not event.is_set()]
 
     def tally(self) -> Tally:

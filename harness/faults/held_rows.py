@@ -27,7 +27,7 @@ SELECT application_name FROM waiting ORDER BY application_name
 
 @dataclass(slots=True)
 class HoldRows:
-    """Some rows of a table (`where` their ids are `held`; all, if None), locked. Heals by ending the lab's transaction.
+    """The rows of a table, or only the one whose id is `held`, locked. Heals by ending the lab's transaction.
 
     Symptom: whoever changes them, or what belongs to them, waits, until its lock timeout. It shows when so many wait.
     """

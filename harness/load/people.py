@@ -48,7 +48,7 @@ def phones_plans(order: LoadOrder, *, person: int) -> tuple[DevicePlan, ...]:
 
 
 def account(order: LoadOrder, *, person: int) -> str:
-    """The account's key, as in the plans."""
+    """What the lab calls the account, as in the plans."""
     return f"{order.run}-u{person}"
 
 

@@ -21,7 +21,7 @@ LONG = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aim:
-    """A sample by the lab's own names: `user` and `device` are the account's and the phone's keys."""
+    """A sample by the lab's own names: `device` is the phone's key."""
 
     user: str
     device: str

@@ -23,7 +23,10 @@ def limiter() -> RateLimiter:
 
 
 def test_requests_do_not_wait_for_each_others_devices(limiter: RateLimiter, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With Postgres away each waits for its own answer, not for those of all who came before."""
+    """With Postgres away each waits for its own answer, not for those of all who came before.
+
+    With functools.cached_property it fails before Python 3.12, which took its lock away.
+    """
     together = threading.Barrier(2, timeout=PATIENCE_S)
 
     def identify(*, token: str) -> DeviceIdentity:

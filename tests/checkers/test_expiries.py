@@ -7,8 +7,10 @@ from harness.checkers import expiries
 from tests.checkers.world import World
 
 
-def test_a_key_that_never_expires(world: World) -> None:
+def test_keys_that_never_expire(world: World) -> None:
     assert expiries.check(world.evidence()) == ()
-    world.add("immortal_keys", key="backend:rate:device:1:29743200")
-    [found] = expiries.check(world.evidence())
-    assert (found.kind, found.ids) == (Kind.UNBOUNDED, {"key": "backend:rate:device:1:29743200"})
+    keys = ["backend:rate:device:1:29743200", "backend:rate:device:2:29743200"]
+    for key in keys:
+        world.add("immortal_keys", key=key)
+    found = expiries.check(world.evidence())
+    assert [(each.kind, each.ids["key"]) for each in found] == [(Kind.UNBOUNDED, key) for key in keys]

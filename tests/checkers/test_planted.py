@@ -98,3 +98,11 @@ def test_a_wrong_counter_is_named(data: st.DataObject) -> None:
     row[column] += data.draw(st.integers(1, 5))
     batch = row["batch"] if table == "chunks" else row["id"]
     assert {each["batch"] for each in named(world)[Kind.WRONG_ACCOUNTING]} == {batch}
+
+
+@FEW
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=40))
+def test_a_key_that_never_expires_is_named(key: str) -> None:
+    world = World()
+    world.add("immortal_keys", key=key)
+    assert [each["key"] for each in named(world)[Kind.UNBOUNDED]] == [key]

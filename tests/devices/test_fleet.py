@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
 
+from harness.devices import probes
 from harness.devices.balancer import Balancer
 from harness.devices.generator import Shape
-from harness.devices.phone import Phone
+from harness.devices.phone import OpenBatch, Phone
 from harness.devices.runner import Fleet, Habits
 from harness.ledger import Ledger
 
@@ -23,8 +25,36 @@ def test_phones_that_come_late_begin_when_told(tmp_path: Path, monkeypatch: pyte
     fleet.start()
     assert fleet.join(timeout_s=30.0)
     assert sorted(begun) == ["r-u0/d0", "r-u0/d1"]
-    fleet.start_late()
-    assert fleet.join(timeout_s=30.0)
-    assert sorted(begun[2:]) == sorted(late)
+    fleet.wait_uploaded(timeout_s=30.0)
+    for _ in range(2):
+        fleet.start_late()
+        assert fleet.join(timeout_s=30.0)
+        assert sorted(begun[2:]) == sorted(late)
     assert fleet.errors() == ()
     ledger.close()
+
+
+@pytest.mark.parametrize("are_meant", [True, False], ids=["these", "none"])
+def test_the_last_two_chunks_of_some_batches_go_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, are_meant: bool
+) -> None:
+    sent: list[tuple[str, tuple[int, ...]]] = []
+    monkeypatch.setattr(Phone, "start", lambda _, batch: OpenBatch(plan=batch, batch_id=batch.key, acknowledged=set()))
+    monkeypatch.setattr(Phone, "upload", lambda _, opened, index: sent.append((opened.plan.key, (index,))))
+    monkeypatch.setattr(
+        probes, "upload_together", lambda _, opened, indexes: sent.append((opened.plan.key, tuple(indexes)))
+    )
+    shape = Shape(seed=1, run="r", phones=1, samples=1_500)
+    ledger = Ledger(tmp_path)
+    fleet = Fleet(shape, balancer=Balancer({}), ledger=ledger)
+    [plan] = fleet.plans
+    batch = max(plan.batches, key=lambda each: len(each.chunks))
+    fleet.habits = Habits(has_extras=False, together=frozenset({batch.key}) if are_meant else frozenset())
+    with fleet.phone(plan) as phone:
+        for each in plan.batches:
+            fleet._send(phone, each, rng=random.Random(1))
+    ledger.close()
+    pairs = [(key, len(indexes)) for key, indexes in sent if len(indexes) > 1]
+    assert pairs == ([(batch.key, 2)] if are_meant else [])
+    of_batch = sorted(index for key, indexes in sent if key == batch.key for index in indexes)
+    assert of_batch == list(range(len(batch.chunks)))

@@ -73,3 +73,14 @@ def test_a_slow_one_bites_when_it_has_taken_a_reminder_after_its_time(stack: Sta
     sending.join(5)
     assert fault.has_bitten(before=before, now=fault.look(stack))
     assert fault.is_whole(stack)
+
+
+def test_a_gateway_that_has_moved_answers_whoever_follows(stack: Stack) -> None:
+    fault = HarmGateway(status=302)
+    fault.inject(stack)
+    answer = httpx.post(f"{stack.receiver_url()}/send", json=REMINDER, timeout=5.0)
+    followed = httpx.get(f"{stack.receiver_url()}{answer.headers['Location']}", timeout=5.0)
+    assert (answer.status_code, followed.status_code) == (302, 200)
+    assert fault.look(stack) == "0 cut, 1 refused, 0 accepted"
+    fault.heal(stack)
+    assert "Location" not in httpx.post(f"{stack.receiver_url()}/send", json=REMINDER, timeout=5.0).headers

@@ -8,7 +8,7 @@ import pytest
 from harness.drivers.protocol import Stack
 from harness.faults.fault import Fault
 from harness.faults.sample_types import HideType
-from harness.faults.schedule import EditEntry
+from harness.faults.schedule import EditEntry, MistypeEntry
 from harness.faults.tokens import RevokeToken
 
 SCHEMA = """
@@ -20,7 +20,8 @@ create table accounts_device (device_key text, token_hash text);
 insert into accounts_device values ('d0', 'abc'), ('d1', 'def');
 create table django_celery_beat_intervalschedule (id int generated always as identity, every int, period text);
 insert into django_celery_beat_intervalschedule (every, period) values (1, 'seconds');
-create table django_celery_beat_periodictask (name text, interval_id int, date_changed timestamptz);
+create table django_celery_beat_periodictask (name text, interval_id int, date_changed timestamptz, task text,
+  queue text, args text, kwargs text, headers text, enabled bool, one_off bool, total_run_count int, description text);
 insert into django_celery_beat_periodictask values ('sweep', 1, now()), ('remind', 1, now());
 create table django_celery_beat_periodictasks (last_update timestamptz);
 insert into django_celery_beat_periodictasks values ('2000-01-01');
@@ -46,13 +47,13 @@ def rows(stack: Stack) -> list[str]:
         return [str(value) for (value,) in session.execute(ROWS).fetchall()]
 
 
-def bite(fault: Fault, stack: Stack) -> set[str]:
+def bite(fault: Fault, stack: Stack, *, more: int = 0) -> set[str]:
     """What is there beside what was, once its two readings differ as the fault says."""
     before = fault.look(stack)
     assert not fault.has_bitten(before=before, now=before)
     fault.inject(stack)
     assert fault.has_bitten(before=before, now=fault.look(stack))
-    assert len(rows(stack)) == len(UNHARMED)
+    assert len(rows(stack)) == len(UNHARMED) + more
     return set(rows(stack)) - set(UNHARMED)
 
 
@@ -73,6 +74,19 @@ def test_an_entry_is_edited_alone_and_as_it_was_again(stack: Stack) -> None:
     with psycopg.connect(stack.dsn()) as session:
         found = session.execute("select last_update > '2001-01-01' from django_celery_beat_periodictasks").fetchall()
     assert found == [(True,)]
+    fault.heal(stack)
+    assert fault.is_whole(stack)
+    assert rows(stack) == UNHARMED
+
+
+def test_an_entry_is_mistyped_and_gone_again(stack: Stack) -> None:
+    fault = MistypeEntry("new", task="reminders.send_due")
+    assert bite(fault, stack, more=1) == {"new 1 seconds"}
+    with psycopg.connect(stack.dsn()) as session:
+        found = session.execute("select queue, enabled from django_celery_beat_periodictask where name = 'new'").fetchall()
+        edited = session.execute("select last_update > '2001-01-01' from django_celery_beat_periodictasks").fetchall()
+    assert (found, edited) == ([(fault.queue, True)], [(True,)])
+    assert not fault.is_whole(stack)
     fault.heal(stack)
     assert fault.is_whole(stack)
     assert rows(stack) == UNHARMED

@@ -201,7 +201,8 @@ def test_a_row_that_commands_its_phones_is_refused(name: str) -> None:
 
 def test_every_row_that_commands_its_phones_is_known() -> None:
     """By the source of the scenario: what it calls of the experiment that Locust's visitors do not do."""
-    commands = re.compile(r"x\.(slow_down|vanish|dawdle|delay)\b|\bredrive\(|fleet\.(sync_again|sync_late|phone)\(")
+    of_x = r"x\.(slow_down|vanish|dawdle|delay|send_together)\b"
+    commands = re.compile(of_x + r"|\bredrive\(|fleet\.(sync_again|sync_late|phone)\(")
     found = {each.row.id for each in all_rows() if commands.search(inspect.getsource(scenario_of(each)))}
     assert found == set(UNSUITED)
 
