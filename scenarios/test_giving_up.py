@@ -8,7 +8,7 @@ from itertools import pairwise
 from harness.anomaly import Kind
 from harness.clock import wait_for
 from harness.demands.claims import lines_about
-from harness.demands.demands import await_state, expect_alarm, expect_loud
+from harness.demands.demands import await_state, expect_alarm, expect_counted, expect_loud
 from harness.demands.giving_up import expect_open_letters, redrive, refuse_sample
 from harness.errors import Inconclusive, WaitTimeout
 from harness.experiment.experiment import Experiment
@@ -34,7 +34,7 @@ def test_w9_chunk_raises(x: Experiment) -> None:
     if refused is None:
         return
     _see_given_up(x, point)
-    expect_loud(x, "metric:app_tasks_finished_total{failed,healthkit.import_chunk}")
+    expect_counted(x, "app_tasks_finished_total", "failed,healthkit.import_chunk")
     x.heal(refused)
     redrive(x, kind="chunk", target=f"{point.batch_id}:{point.chunk_index}")
 

@@ -35,13 +35,9 @@ SELECT at_ms, p FROM (
     SELECT at_ms, unnest(CAST(json_extract(reading, '$.imports.*.problems[*]') AS JSON[])) AS p FROM readings)
 WHERE (p->>'code') = $name ORDER BY at_ms
 """
-# A count that has no figure yet is none, where the counts could be read: one that is told from the beginning is there.
 _METRIC = """
-SELECT at_ms, value FROM (
-    SELECT at_ms, coalesce(json_extract_string(reading, '$.metrics."' || $name || '"'),
-                           CASE WHEN json_contains(json_keys(reading, '$.metrics')::JSON, '"app_publish_failures_total"')
-                                THEN '0' END) AS value FROM readings)
-WHERE value IS NOT NULL ORDER BY at_ms
+SELECT at_ms, json_extract_string(reading, '$.metrics."' || $name || '"') FROM readings
+WHERE json_extract(reading, '$.metrics."' || $name || '"') IS NOT NULL ORDER BY at_ms
 """
 _SILENT_CHUNKS = """
 SELECT c.batch, c.idx, b.batch_key FROM chunks c JOIN batches b ON b.id = c.batch

@@ -20,6 +20,7 @@ from harness.drivers.service_health import CHECK_TIMEOUT_S
 from harness.errors import Inconclusive, WaitTimeout
 from harness.evidence.evidence import Bound, LoudSignal
 from harness.experiment.experiment import Experiment
+from harness.experiment.health import counted
 from harness.times import REDELIVERY_CADENCE_S, recovery_s, takeover_s
 from harness.tripwires.tripwire import Parked
 from harness.witness import claim_history
@@ -54,6 +55,22 @@ def expect_alarm(x: Experiment, *codes: str, about: str = "") -> None:
         summary=f"/health/imports named none of {', '.join(codes)}{about and f' about {about}'} within {bound_s:.0f} s",
     )
     x.witness(f"an alarm: {' or '.join(codes)}", str(alarm) if alarm else None)
+
+
+def expect_counted(x: Experiment, name: str, label: str) -> None:
+    """Within *overdue* and two sweeps /metrics must count at least one of these, where there was none."""
+    if not x.faulted:
+        return
+    bound_s = (x.times.overdue_s + 2 * x.times.sweep_interval_s) * x.crowding()
+    try:
+        wait_for(
+            lambda: counted(x.stack, name, label) >= 1,
+            awaiting=f"{name}{{{label}}}",
+            timeout_s=bound_s,
+            interval_s=0.2,
+        )
+    except WaitTimeout as error:
+        x.expect(False, otherwise=Kind.SILENT, summary=f"/metrics does not count it: {error}", ids={"metric": name})
 
 
 def expect_alarm_of_each(x: Experiment, *codes: str) -> None:

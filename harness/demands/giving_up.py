@@ -35,7 +35,8 @@ def open_letters(x: Experiment, point: Point) -> list[int]:
     """The ids of this chunk's dead letters that wait for somebody."""
     found = x.sql(
         "SELECT d.id FROM healthkit_dead_letter d JOIN healthkit_import_chunk c ON c.id = d.chunk_id WHERE "
-        f"c.batch_id = '{point.batch_id}' AND c.chunk_index = {point.chunk_index} AND d.redriven_at IS NULL ORDER BY d.id"
+        f"c.batch_id = '{point.batch_id}' AND c.chunk_index = {point.chunk_index} AND d.redriven_at IS NULL "
+        "ORDER BY d.id"
     )
     return [int(letter) for (letter,) in found]
 

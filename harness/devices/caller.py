@@ -55,7 +55,10 @@ class Result:
 
 
 class Caller:
-    """Makes ops for one device, mostly one at a time; threads may share it. `stop` ends retries early (what is unresolved stays UNKNOWN)."""
+    """Makes ops for one device, mostly one at a time; threads may share it.
+
+    `stop` ends retries early (what is unresolved stays UNKNOWN).
+    """
 
     def __init__(
         self,

@@ -29,10 +29,8 @@ from harness.tls import trusted
 
 WATCH_FILE = "watch.jsonl"
 STALE_S = 1.5
-ALARM_METRICS = ("app_problems", "app_publish_failures_total", "app_claims_lost_total", "app_tasks_finished_total")
-"""The metrics with which the app tells that something is wrong: what is now, by code, and counts of what went wrong; of
-the ends of tasks only those that are none of `FINE`."""
-FINE = "succeeded,"
+ALARM_METRICS = ("app_problems", "app_publish_failures_total", "app_claims_lost_total")
+"""The metrics with which the app tells that something is wrong: what is now, by code, and counts of what went wrong."""
 _ERRORS = (psycopg.Error, redis.RedisError, httpx.HTTPError, OSError, ValueError, LabError)
 _CHUNKS = "SELECT status, count(*), coalesce(sum(imported_count), 0) FROM healthkit_import_chunk GROUP BY status"
 _BATCHES = "SELECT status, count(*) FROM healthkit_import_batch GROUP BY status"
@@ -250,7 +248,7 @@ class Watch:
             # One that gives no answer is named by the reading of /health/imports.
             with suppress(httpx.HTTPError):
                 for figure in figures(self._http.get(f"{url.rstrip('/')}/metrics").raise_for_status().text):
-                    if figure.name in ALARM_METRICS and not figure.label.startswith(FINE):
+                    if figure.name in ALARM_METRICS:
                         name = f"{figure.name}{{{figure.label}}}" if figure.label else figure.name
                         highest[name] = max(figure.value, highest.get(name, 0.0))
         return {"metrics": highest}

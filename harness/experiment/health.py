@@ -1,4 +1,4 @@
-"""Health as the API tells it: what /health/imports names as a problem, asked of every api replica."""
+"""Health as the API tells it: what /health/imports names as a problem, what /metrics counts; asked of every replica."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import httpx
 
 from harness.drivers.protocol import Stack
+from harness.evidence.metrics_page import figures
 from harness.tls import trusted
 
 TIMEOUT_S = 3.0
@@ -46,3 +47,15 @@ def import_problems(stack: Stack) -> Problems:
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             unreadable.append(f"{replica}: {type(error).__name__}")
     return Problems(tuple(found), tuple(unreadable))
+
+
+def counted(stack: Stack, name: str, label: str) -> float:
+    """What the replica that tells most tells of one figure (`label` as in harness/evidence/metrics_page.py); 0 of none."""
+    told = [0.0]
+    for url in stack.api_urls().values():
+        try:
+            page = httpx.get(f"{url.rstrip('/')}/metrics", timeout=TIMEOUT_S, verify=trusted()).raise_for_status().text
+        except httpx.HTTPError:
+            continue
+        told += [each.value for each in figures(page) if (each.name, each.label) == (name, label)]
+    return max(told)
