@@ -50,7 +50,7 @@ def import_problems(stack: Stack) -> Problems:
 
 
 def counted(stack: Stack, name: str, label: str) -> float:
-    """What the replica that tells most tells of one figure (`label` as in harness/evidence/metrics_page.py); 0 of none."""
+    """One figure (`label` as in harness/evidence/metrics_page.py) as the replica tells it that tells most; 0 of none."""
     told = [0.0]
     for url in stack.api_urls().values():
         try:

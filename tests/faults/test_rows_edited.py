@@ -83,7 +83,9 @@ def test_an_entry_is_mistyped_and_gone_again(stack: Stack) -> None:
     fault = MistypeEntry("new", task="reminders.send_due")
     assert bite(fault, stack, more=1) == {"new 1 seconds"}
     with psycopg.connect(stack.dsn()) as session:
-        found = session.execute("select queue, enabled from django_celery_beat_periodictask where name = 'new'").fetchall()
+        found = session.execute(
+            "select queue, enabled from django_celery_beat_periodictask where name = 'new'"
+        ).fetchall()
         edited = session.execute("select last_update > '2001-01-01' from django_celery_beat_periodictasks").fetchall()
     assert (found, edited) == ([(fault.queue, True)], [(True,)])
     assert not fault.is_whole(stack)

@@ -8,7 +8,9 @@ from . import swapped
 
 
 def _forget(redriving: Any) -> None:
-    redriving._BATCH_BACK = swapped(redriving._BATCH_BACK, "'COMPLETED', 'FAILED', 'ABANDONED'", "'COMPLETED', 'ABANDONED'")
+    redriving._BATCH_BACK = swapped(
+        redriving._BATCH_BACK, "'COMPLETED', 'FAILED', 'ABANDONED'", "'COMPLETED', 'ABANDONED'"
+    )
 
 
 PATCHES = {"healthkit.redriving": _forget}
