@@ -50,7 +50,7 @@ def import_problems(stack: Stack) -> Problems:
 
 
 def counted(stack: Stack, name: str, label: str) -> float:
-    """One figure (`label` as in harness/evidence/metrics_page.py) as the replica tells it that tells most; 0 of none."""
+    """A figure (`label` as in harness/evidence/metrics_page.py) as the replica that tells most tells it; 0 of none."""
     told = [0.0]
     for url in stack.api_urls().values():
         try:
