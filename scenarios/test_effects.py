@@ -21,6 +21,8 @@ FEW = Load(phones=4, samples=1_600, planted_phones=4, planted_samples=1_600)
 BAD_REQUEST = 400
 ANSWERS = {"refused": 503, "busy": 429, "cut": 503, "moved": 302}
 """What the gateway answers, by the row's variant, if it answers at all."""
+FEWER = Load(phones=2, samples=800, planted_phones=2, planted_samples=800)
+"""Fewer reminders than workers have children: one must be free for the second delivery while the first is sent."""
 SLOW_S = 1.5
 PATIENT = StackSpec(env={"CLAIM_TIMEOUT_S": "18"})
 """A fifth of it is what the app grants the gateway, well above SLOW_S."""
@@ -45,7 +47,7 @@ def test_e1_gateway_refuses(x: Experiment) -> None:
 
 
 @row("E1", variant="slow", title="the reminder gateway is slow, and a reminder is delivered twice meanwhile",
-     load=FEW, spec=PATIENT,
+     load=FEWER, spec=PATIENT,
      defects=(reminder_claim_shared.DEFECT.expecting(Kind.DUPLICATED),))  # fmt: skip
 def test_e1_delivered_twice_at_once(x: Experiment) -> None:
     """Whoever sends a reminder has claimed it: the second delivery sends nothing."""

@@ -8,6 +8,7 @@ from harness.demands.claims import hold_until_freed
 from harness.demands.demands import (
     await_fit,
     await_tick,
+    await_watch,
     expect_alarm_of_each,
     expect_loud,
     expect_taken_over,
@@ -194,8 +195,8 @@ def test_s9_entry_edited(x: Experiment) -> None:
 def test_s9_entry_mistyped(x: Experiment) -> None:
     """It has no ticks, so none that could be missed: that it does not run is told, and all others go on."""
     x.work()
+    await_watch(x)
     mistyped = x.inject(MistypeEntry("lab-mistyped", task="reminders.send_due"))
     expect_loud(x, "log:schedule_unreadable", names=("lab-mistyped",))
     expect_alarm_of_each(x, "schedule_unreadable")
-    x.hold(x.times.overdue_s)
     x.heal(mistyped)

@@ -76,12 +76,35 @@ def expect_counted(x: Experiment, name: str, label: str) -> None:
 def expect_alarm_of_each(x: Experiment, *codes: str) -> None:
     """Each of these problems must be named by /health/imports, and its metric rise, by the latest fault and not before.
 
-    One code must not stand in for another: whoever is paged by one of them never hears of the others.
+    One code must not stand in for another: whoever is paged by one of them never hears of the others. Returns when the
+    watch has noted them, too: the harm may end then.
     """
     for code in codes:
         expect_alarm(x, code)
         expect_loud(x, f"health:{code}")
         expect_loud(x, f"metric:app_problems{{{code}}}")
+    if x.faulted:
+        _await_noted(x, codes)
+
+
+def await_watch(x: Experiment) -> None:
+    """Wait until the watch has read the metrics: what was there before it looked has not risen."""
+    await_state(x, lambda: x.watch.written.get("metrics"), awaiting="a first reading of the metrics")
+
+
+def _await_noted(x: Experiment, codes: Iterable[str]) -> None:
+    """Or for so long as that may take at most; what was never noted is for the checker to say."""
+
+    def are_noted() -> bool:
+        written = x.watch.written
+        named = {problem["code"] for told in written.get("imports", {}).values() for problem in told["problems"]}
+        told = written.get("metrics", {})
+        return all(code in named and told.get(f"app_problems{{{code}}}", 0.0) >= 1 for code in codes)
+
+    try:
+        wait_for(are_noted, awaiting=f"the watch to note {', '.join(codes)}", timeout_s=x.times.overdue_s * x.crowding())
+    except WaitTimeout as error:
+        x.phases.note(str(error))
 
 
 def expect_executions(x: Experiment, parked: Parked, count: int) -> None:

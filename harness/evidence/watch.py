@@ -109,7 +109,10 @@ class Sampler:
 
 
 class Watch:
-    """Writes the timeline of one scenario. `start` … `stop`; the file is complete after `stop`."""
+    """Writes the timeline of one scenario. `start` … `stop`; the file is complete after `stop`.
+
+    `written` is the reading that was written last.
+    """
 
     def __init__(
         self, watched: Watched, directory: Path, *, on_reading: OnReading | None = None, interval_s: float = 0.25
@@ -118,6 +121,7 @@ class Watch:
         self._on_reading = on_reading
         self._path = directory / WATCH_FILE
         self._interval_s = interval_s
+        self.written: Mapping[str, Any] = {}
         self._stop = threading.Event()
         self._ahead_lock = threading.Lock()
         self._ahead: list[dict[str, str]] = []
@@ -161,6 +165,7 @@ class Watch:
                 reading = self._reading()
                 file.write(orjson.dumps(reading) + b"\n")
                 file.flush()
+                self.written = reading
                 self._tell(reading)
                 if is_last:
                     return
