@@ -102,7 +102,9 @@ def _await_noted(x: Experiment, codes: Iterable[str]) -> None:
         return all(code in named and told.get(f"app_problems{{{code}}}", 0.0) >= 1 for code in codes)
 
     try:
-        wait_for(are_noted, awaiting=f"the watch to note {', '.join(codes)}", timeout_s=x.times.overdue_s * x.crowding())
+        wait_for(
+            are_noted, awaiting=f"the watch to note {', '.join(codes)}", timeout_s=x.times.overdue_s * x.crowding()
+        )
     except WaitTimeout as error:
         x.phases.note(str(error))
 
