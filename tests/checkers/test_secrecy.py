@@ -13,6 +13,7 @@ from tests.checkers.world import STARTED, STARTED_MS, World, uuid_of
 
 TOKEN = "q3Zr8K0mA_x4TnB2vW-7cYdE1fGhJiLkMoPpQsRtUuV"
 KEY = account_key("u1")
+LETTERED = "abcdefab-cdef-4bcd-abcd-efabcdefabcd"
 NUMBER = 63.00000000000001
 
 
@@ -29,6 +30,7 @@ def with_secrets(world: World) -> World:
     world.op(kind="request_code", facts={"code": "123456"})
     world.op(kind="create_reminder", facts={"text": "Take the blue one", "reminder_id": "1", "key": "k"})
     world.one("samples", mark="valid")["value"] = NUMBER
+    world.rows["samples"][-1]["uuid"] = LETTERED
     world.one("records")["value"] = NUMBER
     return world
 
@@ -54,7 +56,7 @@ def test_ordinary_lines_leak_nothing(world: World) -> None:
     ("text", "what"),
     [
         (f"sample {uuid_of(0)}", "the UUID of a sample"),
-        (f"SAMPLE {uuid_of(0)} as sent".upper(), "the UUID of a sample"),
+        (f"sample {LETTERED.upper()} as sent", "the UUID of a sample"),
         ("at 2026-03-10T12:00:00.000Z", "the time of a sample"),
         (f"value {NUMBER}", "the value of a sample"),
         ("from watch.u1", "the source of a sample"),
