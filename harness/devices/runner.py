@@ -36,7 +36,8 @@ class Habits:
 
     `vanish` names batches (keys) of which only the first half of the chunks is ever sent; `dawdle` ones whose phone
     pauses so long between two chunks; `together` the ones whose last two chunks are uploaded at one moment (None: every
-    other one's, by chance). `late` names phones (devices) that begin only when told to, by `start_late`.
+    other one's, by chance). `late` names phones (devices) that begin only when told to, by `start_late`; `held_back`
+    batches of which nothing is uploaded before `let_upload`.
     `syncs` incremental syncs of each type follow the backfill. `reminders` are all due at one moment, between
     `reminder_due_in_s` and a second later. `retry_for_s` bounds one op, `patience_s` a phone's whole life.
     """
@@ -54,6 +55,7 @@ class Habits:
     dawdle: Mapping[str, float] = field(default_factory=dict)
     together: frozenset[str] | None = None
     late: frozenset[str] = frozenset()
+    held_back: frozenset[str] = frozenset()
 
 
 class Fleet:
@@ -69,6 +71,7 @@ class Fleet:
         self._balancer = balancer
         self._ledger = ledger
         self._stop = threading.Event()
+        self._held_back = {key: threading.Event() for key in self.habits.held_back}
         self._uploaded: dict[str, threading.Event] = {}
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -82,6 +85,11 @@ class Fleet:
     def start_late(self) -> None:
         """Those that come late begin now. Idempotent."""
         self._start(lambda plan: plan.device in self.habits.late)
+
+    def let_upload(self, batch_key: str) -> None:
+        """The phone of this batch, should it have been held back, goes on. Idempotent."""
+        if (gate := self._held_back.get(batch_key)) is not None:
+            gate.set()
 
     def _start(self, is_meant: Callable[[DevicePlan], bool]) -> None:
         for number, plan in enumerate(self.plans):
@@ -114,6 +122,8 @@ class Fleet:
     def stop(self) -> None:
         """Tell all phones to end after the request in flight. Idempotent; `join` after it."""
         self._stop.set()
+        for key in self._held_back:
+            self.let_upload(key)
 
     @property
     def is_running(self) -> bool:
@@ -261,6 +271,8 @@ class Fleet:
         opened = self._open(phone, batch, is_doubled=is_doubled)
         if opened is None:
             return None
+        if batch.key in self._held_back:
+            self._held_back[batch.key].wait()
         order = list(range(len(batch.chunks)))
         if rng.random() < 0.2:
             rng.shuffle(order)

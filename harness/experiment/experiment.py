@@ -196,19 +196,25 @@ class Experiment:
     def park_chunk(self) -> Parked:
         """Start the phones unless they work already, and wait until a chunk is demonstrably half done.
 
-        Which chunk is drawn from the seed; when it was imported before the key could be held, the next one is taken.
+        Which chunk is drawn from the seed. Of phones that begin now, its own is held back until its key is held. Of
+        those that work already it is not: where such a chunk was imported before, the next one is taken.
         Raises: Inconclusive when no chunk could be parked.
         """
+        coming = [plan for plan in self.fleet.plans if plan.device not in self.habits.late]
+        aims = targets(coming, rng=self.rng)[:AIMS]
         if not self.has_worked:
+            self._tell_phones(held_back=frozenset(aim.batch_key for aim in aims[:1]))
             self.work()
         doubts: list[str] = []
-        coming = [plan for plan in self.fleet.plans if plan.device not in self.habits.late]
-        for aim in targets(coming, rng=self.rng)[:AIMS]:
+        for aim in aims:
             try:
                 tripwire = MidChunk(self.stack.dsn(), point_of(self.stack.dsn(), aim))
             except Inconclusive as error:
                 doubts.append(str(error))
                 continue
+            finally:
+                if isinstance(self.fleet, Fleet):
+                    self.fleet.let_upload(aim.batch_key)
             self._tripwires[tripwire.point] = tripwire
             parked = tripwire.wait_until_parked(timeout_s=self.quiesce_deadline_s)
             self._parked.append(parked)

@@ -1,15 +1,17 @@
-"""The fleet: which phones begin when."""
+"""The fleet: which phones begin when, and what they send together or hold back."""
 
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from harness.clock import wait_for
 from harness.devices import probes
 from harness.devices.balancer import Balancer
-from harness.devices.generator import Shape
+from harness.devices.generator import BatchPlan, Shape
 from harness.devices.phone import OpenBatch, Phone
 from harness.devices.runner import Fleet, Habits
 from harness.ledger import Ledger
@@ -30,6 +32,41 @@ def test_phones_that_come_late_begin_when_told(tmp_path: Path, monkeypatch: pyte
         fleet.start_late()
         assert fleet.join(timeout_s=30.0)
         assert sorted(begun[2:]) == sorted(late)
+    assert fleet.errors() == ()
+    ledger.close()
+
+
+@pytest.mark.parametrize("is_stopped", [False, True], ids=["told to go on", "told to stop"])
+def test_nothing_of_a_batch_that_is_held_back_is_uploaded_before_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_stopped: bool
+) -> None:
+    sent: list[str] = []
+    started: list[str] = []
+
+    def start(_: Phone, batch: BatchPlan) -> OpenBatch:
+        started.append(batch.key)
+        return OpenBatch(plan=batch, batch_id=batch.key, acknowledged=set())
+
+    monkeypatch.setattr(Phone, "register", lambda _: True)
+    monkeypatch.setattr(Phone, "start", start)
+    monkeypatch.setattr(Phone, "upload", lambda _, opened, index: sent.append(opened.plan.key))
+    shape = Shape(seed=1, run="r", phones=1, samples=1_500)
+    habits = Habits(has_extras=False, syncs=0, is_polling=False, together=frozenset())
+    ledger = Ledger(tmp_path)
+    [plan] = Fleet(shape, balancer=Balancer({}), ledger=ledger).plans
+    first, held, *_ = (batch.key for batch in plan.batches)
+    fleet = Fleet(shape, balancer=Balancer({}), ledger=ledger, habits=replace(habits, held_back=frozenset({held})))
+    fleet.let_upload(first)
+    fleet.start()
+    wait_for(lambda: held in started, awaiting="the batch to be begun", timeout_s=30.0)
+    assert not fleet.join(timeout_s=0.3)
+    assert set(sent) == {first}
+    if is_stopped:
+        fleet.stop()
+    else:
+        fleet.let_upload(held)
+    assert fleet.join(timeout_s=30.0)
+    assert set(sent) == ({first} if is_stopped else {batch.key for batch in plan.batches})
     assert fleet.errors() == ()
     ledger.close()
 
