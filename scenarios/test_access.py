@@ -9,7 +9,6 @@ from harness.clock import wait_for
 from harness.devices import queries
 from harness.devices.caller import Call
 from harness.devices.phone import Phone
-from harness.devices.runner import Fleet
 from harness.drivers.protocol import StackSpec
 from harness.errors import Inconclusive
 from harness.experiment.experiment import Experiment
@@ -41,9 +40,8 @@ EACH = 3
 )
 def test_a5_flood(x: Experiment) -> None:
     """It is told to wait, by all replicas together, and for how long; everybody's samples arrive all the same."""
-    fleet = _fleet(x)
     x.work()
-    x.await_uploads()
+    fleet = x.join_phones()
 
     def token() -> str:
         with fleet.phone(fleet.plans[0]) as phone:
@@ -80,9 +78,8 @@ def test_a5_flood(x: Experiment) -> None:
 )
 def test_a5_stale(x: Experiment) -> None:
     """No process goes on knowing the one, nor does the other work any more."""
-    fleet = _fleet(x)
     x.work()
-    fleet.join(timeout_s=x.quiesce_deadline_s)
+    fleet = x.join_phones()
     with fleet.phone(fleet.plans[0]) as phone:
         _registered(phone)
         _ask_each(x, phone)
@@ -107,12 +104,6 @@ def test_a5_stale(x: Experiment) -> None:
             facts_of=lambda data: {"ok": data["verifyCode"]["ok"]},
         )
         x.witness("an answer about a code that had had its time", used.outcome is Outcome.OK)
-
-
-def _fleet(x: Experiment) -> Fleet:
-    if not isinstance(x.fleet, Fleet):
-        raise Inconclusive("only the lab's own phones can be told what to ask")
-    return x.fleet
 
 
 def _registered(phone: Phone) -> str:

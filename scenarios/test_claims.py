@@ -24,6 +24,8 @@ from harness.tripwires.tripwire import Parked
 from harness.witness import claim_history
 from scenarios.defects import claim_not_exclusive, no_idle_timeout, no_time_limits
 
+PACE_S = 0.5
+"""Between two requests of a phone: every chunk of the parked one's user waits for it, and holds up a child."""
 AGE_S = LAB.sweep_interval_s + 0.5
 """Until a claim, first seen parked, is older than one sweep."""
 REDELIVERED_S = 2.0
@@ -97,6 +99,7 @@ def test_w12_child_never_comes_back(x: Experiment) -> None:
 )
 def test_w14_delivered_twice_at_once(x: Experiment) -> None:
     """The chunk runs once, where it is; every second delivery is a counted no-op."""
+    x.slow_down(PACE_S)
     parked = x.park_chunk()
     expect_executions(x, parked, 1)
     _expect_interruptions(x, parked, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.anomaly import Kind
 from harness.clock import wait_for
 from harness.demands.demands import await_state, expect_alarm, expect_loud
-from harness.demands.giving_up import expect_open_letters, open_letters, redrive
+from harness.demands.giving_up import expect_open_letters, given_up_within_s, open_letters, redrive
 from harness.drivers.protocol import StackSpec
 from harness.errors import Inconclusive, WaitTimeout
 from harness.experiment.experiment import Experiment
@@ -16,6 +16,7 @@ from harness.links.toxics import Refuse
 from harness.rows.row import Load, row
 from harness.tripwires.aim import Aim, aims_in, point_of, targets
 from harness.tripwires.tripwire import Point
+from harness.witness import Monitor
 from scenarios.defects import (
     batch_redrive_counts_one,
     letter_closed_unpublished,
@@ -135,6 +136,7 @@ def test_a10_unknown_task(x: Experiment) -> None:
         return
     x.await_bite(live)
     expect_alarm(x, "dead_letters")
+    _await_heard(x, monitor, unknown)
     sent = len(monitor.published(task=unknown.task))
     away = x.inject(HarmLink("api", "redis", Refuse()))
     counts = [redrive(x, kind="dead_letter", target=str(letter))]
@@ -145,6 +147,7 @@ def test_a10_unknown_task(x: Experiment) -> None:
     following = x.inject(last, wait=False)
     _await_letter(x, last)
     x.await_bite(following)
+    _await_heard(x, monitor, last)
     again = sum(each.message_id != last.message_id for each in monitor.published(task=unknown.task)) - sent
     x.witness("a message that was published again", again)
     letters = f"SELECT 1 FROM healthkit_dead_letter WHERE task_name = '{unknown.task}'"
@@ -158,12 +161,21 @@ def test_a10_unknown_task(x: Experiment) -> None:
     )
 
 
+def _await_heard(x: Experiment, monitor: Monitor, unknown: PublishUnknown) -> None:
+    """Until that message was heard in Redis, and with it all that was published before."""
+
+    def is_heard() -> bool:
+        return any(each.message_id == unknown.message_id for each in monitor.published(task=unknown.task))
+
+    await_state(x, is_heard, awaiting="what Redis was told to be heard")
+
+
 def _await_letters(x: Experiment, points: tuple[Point, ...]) -> None:
     def are_there() -> bool:
         return all(open_letters(x, point) for point in points)
 
     try:
-        wait_for(are_there, awaiting="their dead letters", timeout_s=x.quiesce_deadline_s, interval_s=0.2)
+        wait_for(are_there, awaiting="their dead letters", timeout_s=lambda: given_up_within_s(x), interval_s=0.2)
     except WaitTimeout as error:
         x.phases.note(str(error))
     x.witness("dead letters of two chunks", are_there())

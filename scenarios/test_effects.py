@@ -55,9 +55,7 @@ def test_e1_delivered_twice_at_once(x: Experiment) -> None:
     x.work()
     if slow is None:
         return
-    again = RedeliverReminder()
-    await_state(x, lambda: again.is_possible(x.stack), awaiting="a reminder that is being sent")
-    x.inject(again)
+    x.inject(RedeliverReminder(patience_s=x.quiesce_deadline_s()))
     x.await_bite(slow)
     x.later.append(lambda: _see_sent_once(x))
 

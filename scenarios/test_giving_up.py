@@ -9,7 +9,7 @@ from harness.anomaly import Kind
 from harness.clock import wait_for
 from harness.demands.claims import lines_about
 from harness.demands.demands import await_state, expect_alarm, expect_counted, expect_loud
-from harness.demands.giving_up import expect_open_letters, redrive, refuse_sample
+from harness.demands.giving_up import expect_open_letters, given_up_within_s, redrive, refuse_sample
 from harness.errors import Inconclusive, WaitTimeout
 from harness.experiment.experiment import Experiment
 from harness.experiment.health import import_problems
@@ -96,7 +96,7 @@ def _see_given_up(x: Experiment, point: Point) -> None:
         f"WHERE id = '{point.batch_id}' AND finished_at IS NOT NULL"
     )
     try:
-        wait_for(lambda: x.sql(sql), awaiting="the batch's end", timeout_s=x.quiesce_deadline_s, interval_s=0.2)
+        wait_for(lambda: x.sql(sql), awaiting="the batch's end", timeout_s=lambda: given_up_within_s(x), interval_s=0.2)
     except WaitTimeout as error:
         late: WaitTimeout | None = error
     else:

@@ -7,7 +7,6 @@ from harness.clock import wait_for
 from harness.demands.demands import await_state
 from harness.demands.giving_up import redrive
 from harness.devices.generator import BatchPlan
-from harness.devices.runner import Fleet
 from harness.drivers.protocol import StackSpec
 from harness.errors import Inconclusive, WaitTimeout
 from harness.experiment.experiment import Experiment
@@ -48,7 +47,8 @@ def test_a1_last_two_together(x: Experiment) -> None:
     batch = next((each for plan in x.fleet.plans for each in plan.batches if len(each.chunks) > 2), None)
     if batch is None:
         raise Inconclusive("no phone sends a batch of three chunks")
-    x.dawdle({batch.key: BEFORE_LAST_S * x.crowding()})
+    pause_s = BEFORE_LAST_S * x.crowding()
+    x.dawdle({batch.key: pause_s})
     x.send_together(*([batch.key] if x.faulted else []))
     x.work()
     if not x.faulted:
@@ -58,7 +58,7 @@ def test_a1_last_two_together(x: Experiment) -> None:
         f"AND uploaded_count = {len(batch.chunks) - 2}"
     )
     [(batch_id,)] = await_state(x, lambda: x.sql(all_but_two), awaiting=f"all but two chunks of {batch.key}")
-    x.heal(x.inject(hold_batch(batch_id, waiters=2)))
+    x.heal(x.inject(hold_batch(batch_id, waiters=2, before_s=pause_s)))
 
 
 @row(
@@ -109,9 +109,7 @@ def test_a11_phone_vanishes(x: Experiment) -> None:
         summary=f"an upload that a phone left was an alarm before it was given up: {sorted(alarms)[:1]}",
         ids={"batch_key": batch.key},
     )
-    if isinstance(x.fleet, Fleet):
-        x.fleet.join(timeout_s=x.quiesce_deadline_s)
-        x.fleet.send_rest(batch.key)
+    x.join_phones().send_rest(batch.key)
     _redrive_half(x, batch, refused)
     took = x.sql(
         "SELECT extract(epoch FROM max(c.created_at) - b.created_at)::float FROM healthkit_import_batch b "

@@ -7,7 +7,7 @@ from typing import Final
 from harness.anomaly import Kind
 from harness.clock import wait_for
 from harness.demands.demands import expect_alarm, expect_executions, expect_loud
-from harness.demands.giving_up import redrive, refuse_sample
+from harness.demands.giving_up import given_up_within_s, redrive, refuse_sample
 from harness.errors import WaitTimeout
 from harness.experiment.experiment import Experiment
 from harness.faults.process import KillChild
@@ -93,7 +93,9 @@ def _see_given_up(x: Experiment, point: Point, *, batch_status: str) -> None:
         return
     batch = f"SELECT status FROM healthkit_import_batch WHERE id = '{point.batch_id}' AND finished_at IS NOT NULL"
     try:
-        wait_for(lambda: x.sql(batch), awaiting="the batch's end", timeout_s=x.quiesce_deadline_s, interval_s=0.2)
+        wait_for(
+            lambda: x.sql(batch), awaiting="the batch's end", timeout_s=lambda: given_up_within_s(x), interval_s=0.2
+        )
     except WaitTimeout as error:
         x.phases.note(str(error))
     history = claim_history(x.stack.dsn(), batch_id=point.batch_id, chunk_index=point.chunk_index)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from harness.anomaly import Kind
 from harness.clock import wait_for
 from harness.demands.demands import await_state
-from harness.demands.giving_up import redrive, refuse_sample
-from harness.devices.runner import Fleet
+from harness.demands.giving_up import given_up_within_s, redrive, refuse_sample
 from harness.drivers.protocol import StackSpec
 from harness.errors import Inconclusive, WaitTimeout
 from harness.experiment.experiment import Experiment
@@ -56,19 +55,17 @@ def test_l5_synced_again_after_cleaning(x: Experiment) -> None:
     """
     x.may_clean = True
     point, refused = refuse_sample(x)
-    if not isinstance(x.fleet, Fleet):
-        raise Inconclusive("only the lab's own phones can be told to sync again")
-    x.fleet.join(timeout_s=x.quiesce_deadline_s)
+    fleet = x.join_phones(within_s=lambda: given_up_within_s(x))
     _see_given_up_kept(x, point, refused)
     held = x.inject(hold_users(), wait=False)
     records, _, _ = _kept(x)
-    *aged, young = sorted({plan.user for plan in x.fleet.plans})
+    *aged, young = sorted({plan.user for plan in fleet.plans})
     x.inject(AgeRecords(RETENTION_DAYS + 10, but_user=_id_of(x, young)))
     _see_users_left_alone(x, held, records)
     if x.faulted:
         x.witness("records removed", _await_cleaned(x))
-    x.fleet.sync_again(turn=SYNC_TURN)
-    x.fleet.sync_late(turn=LATE_TURN, too_late=aged if x.faulted else ())
+    fleet.sync_again(turn=SYNC_TURN)
+    fleet.sync_late(turn=LATE_TURN, too_late=aged if x.faulted else ())
     if x.faulted:
         x.later.append(lambda: x.witness("late samples refused", _refused(x)))
         x.quiesce()

@@ -5,8 +5,6 @@ from __future__ import annotations
 from harness.anomaly import Kind
 from harness.demands.demands import await_state
 from harness.demands.giving_up import redrive
-from harness.devices.runner import Fleet
-from harness.errors import Inconclusive
 from harness.experiment.experiment import Experiment
 from harness.faults.sample_types import HideType
 from harness.rows.row import Load, row
@@ -29,19 +27,17 @@ KNOWN_TURN = 3
 def test_a12_type_added(x: Experiment) -> None:
     """Kept as rejected, then imported whole by one re-drive, aggregates too; what comes after needs none."""
     x.work()
-    if not isinstance(x.fleet, Fleet):
-        raise Inconclusive("only the lab's own phones can be told to sync again")
-    x.fleet.join(timeout_s=x.quiesce_deadline_s)
-    type_ = x.rng.choice(x.fleet.plans[0].batches).type
+    fleet = x.join_phones()
+    type_ = x.rng.choice(fleet.plans[0].batches).type
     hidden = x.inject(HideType(type_))
-    x.fleet.sync_late(turn=UNKNOWN_TURN)
+    fleet.sync_late(turn=UNKNOWN_TURN)
     batches = _ended(x, type_, turn=UNKNOWN_TURN)
     if x.faulted:
         _see_kept(x, batches)
     x.heal(hidden)
     if x.faulted:
         _redrive_twice(x, batches)
-    x.fleet.sync_late(turn=KNOWN_TURN)
+    fleet.sync_late(turn=KNOWN_TURN)
     if x.faulted:
         _see_nothing_kept(x, _ended(x, type_, turn=KNOWN_TURN))
 

@@ -26,6 +26,13 @@ def refuse_sample(x: Experiment, *, is_whole: bool = False) -> tuple[Point, Live
     return point_of(x.stack.dsn(), aim), refused
 
 
+def given_up_within_s(x: Experiment) -> float:
+    """How long a chunk that cannot be imported may be tried again: the waits between, a sweep after each, and then as
+    long as anything that has to become quiet."""
+    delays_s = x.times.chunk_retry_delays_s
+    return sum(delays_s) + len(delays_s) * x.times.sweep_interval_s + x.quiesce_deadline_s()
+
+
 def redrive(x: Experiment, *, kind: str, target: str) -> int | None:
     """Put a batch, chunk or dead_letter back; how many were, None without an answer."""
     return x.fleet.redrive(kind=kind, target=target, operator_token=OPERATOR_TOKEN)

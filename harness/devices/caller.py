@@ -57,7 +57,7 @@ class Result:
 class Caller:
     """Makes ops for one device, mostly one at a time; threads may share it.
 
-    `stop` ends retries early (what is unresolved stays UNKNOWN).
+    `stop` ends retries early (what is unresolved stays UNKNOWN); `pause` is called after each op.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Caller:
         ledger: Ledger,
         stop: threading.Event,
         retry_for_s: float,
-        pace_s: float = 0.0,
+        pause: Callable[[], object] = lambda: None,
     ) -> None:
         self.user = user
         self.device = device
@@ -78,7 +78,7 @@ class Caller:
         self._ledger = ledger
         self._stop = stop
         self._retry_for_s = retry_for_s
-        self._pace_s = pace_s
+        self._pause = pause
         self._number = itertools.count()
 
     @property
@@ -118,8 +118,7 @@ class Caller:
                 facts={**call.facts, **found},
             )
         )
-        if self._pace_s:
-            self.wait(self._pace_s)
+        self._pause()
         return Result(outcome=outcome, data=data, code=last.attempt.code, wrong=tuple(wrong))
 
     def _attempt(self, call: Call) -> tuple[list[Answer], Mapping[str, Any] | None]:

@@ -39,7 +39,8 @@ class Habits:
     other one's, by chance). `late` names phones (devices) that begin only when told to, by `start_late`; `held_back`
     batches of which nothing is uploaded before `let_upload`.
     `syncs` incremental syncs of each type follow the backfill. `reminders` are all due at one moment, between
-    `reminder_due_in_s` and a second later. `retry_for_s` bounds one op, `patience_s` a phone's whole life.
+    `reminder_due_in_s` and a second later. A phone pauses for `pace_s` after each op, as long as nobody waits for it to
+    be done (`Fleet.join`). `retry_for_s` bounds one op, `patience_s` a phone's whole life.
     """
 
     syncs: int = 1
@@ -71,6 +72,7 @@ class Fleet:
         self._balancer = balancer
         self._ledger = ledger
         self._stop = threading.Event()
+        self._hurry = threading.Event()
         self._held_back = {key: threading.Event() for key in self.habits.held_back}
         self._uploaded: dict[str, threading.Event] = {}
         self._threads: list[threading.Thread] = []
@@ -112,7 +114,8 @@ class Fleet:
         )
 
     def join(self, *, timeout_s: Timeout) -> bool:
-        """Until every phone is done; False when some still are at it."""
+        """Until every phone is done; False when some still are at it. From now on they pause no more between ops."""
+        self._hurry.set()
         try:
             wait_for(lambda: not self.is_running, awaiting="the phones", timeout_s=timeout_s)
         except LabError:
@@ -122,6 +125,7 @@ class Fleet:
     def stop(self) -> None:
         """Tell all phones to end after the request in flight. Idempotent; `join` after it."""
         self._stop.set()
+        self._hurry.set()
         for key in self._held_back:
             self.let_upload(key)
 
@@ -220,7 +224,7 @@ class Fleet:
             ledger=self._ledger,
             stop=stop,
             retry_for_s=retry_for_s,
-            pace_s=self.habits.pace_s,
+            pause=lambda: self._hurry.wait(self.habits.pace_s),
         )
         return _PhoneInUse(Phone(plan, caller=caller, ledger=self._ledger), close=client.close)
 

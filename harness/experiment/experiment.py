@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.anomaly import Anomaly, Kind
-from harness.clock import pause, utc_now, wait_for
+from harness.clock import Timeout, pause, utc_now, wait_for
 from harness.devices.balancer import Balancer
 from harness.devices.generator import Shape
 from harness.devices.runner import Fleet, Habits
@@ -180,6 +180,17 @@ class Experiment:
             self.fleet.wait_uploaded(timeout_s=self.quiesce_deadline_s)
         except WaitTimeout as error:
             raise Inconclusive(str(error)) from error
+
+    def join_phones(self, *, within_s: Timeout | None = None) -> Fleet:
+        """Wait until the lab's phones are done; who they are. By default as long as a stack may take to be quiet.
+
+        Raises: Inconclusive when they are not done in time, or not the lab's own.
+        """
+        if not isinstance(self.fleet, Fleet):
+            raise Inconclusive("only the lab's own phones can be told what to do when they are done")
+        if not self.fleet.join(timeout_s=self.quiesce_deadline_s if within_s is None else within_s):
+            raise Inconclusive("phones are still at it")
+        return self.fleet
 
     def quiesce_deadline_s(self) -> float:
         """How long the healed stack may take until nothing is in flight; computed, see harness/times.py."""

@@ -76,6 +76,8 @@ def hold_users() -> HoldRows:
     return HoldRows(table="accounts_user", name="hold_users")
 
 
-def hold_batch(batch_id: str, *, waiters: int) -> HoldRows:
-    """One batch's row: as if an upload of it, or the sweeper, took its time."""
-    return HoldRows(table="healthkit_import_batch", name="hold_batch", held=batch_id, waiters=waiters)
+def hold_batch(batch_id: str, *, waiters: int, before_s: float = 0.0) -> HoldRows:
+    """One batch's row: as if an upload of it, or the sweeper, took its time. Waiters may come `before_s` later."""
+    held = HoldRows(table="healthkit_import_batch", name="hold_batch", held=batch_id, waiters=waiters)
+    held.bite_timeout_s += before_s
+    return held

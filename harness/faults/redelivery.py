@@ -11,8 +11,9 @@ from typing import Any, Final
 import orjson
 import redis
 
+from harness.clock import wait_for
 from harness.drivers.protocol import Stack
-from harness.errors import Inconclusive
+from harness.errors import Inconclusive, WaitTimeout
 from harness.evidence.broker_view import connect
 from harness.witness import message_of
 
@@ -102,7 +103,10 @@ class RedeliverReminder:
     """Puts copies of one unacked message of a reminder into its queue while the first delivery is being sent.
 
     Blast radius: that reminder, which another worker gets as well. Heals by taking back copies that nobody has popped.
+    `patience_s` is how long it may take until a reminder is being sent.
     """
+
+    patience_s: float
 
     copies: int = 2
     target: str = "redis"
@@ -112,11 +116,6 @@ class RedeliverReminder:
     delivery: str = ""
     _first: str = field(default="", repr=False)
     _tags: frozenset[str] = field(default=frozenset(), repr=False)
-
-    def is_possible(self, stack: Stack) -> bool:
-        """Whether a reminder is being sent at this moment."""
-        with connect(stack.redis_url()) as client:
-            return bool(_reminders(_places(client, queue=REMINDERS)[1]))
 
     def look(self, stack: Stack) -> str:
         """Where the first delivery and the copies are. Those that are in neither place were delivered and acked."""
@@ -129,13 +128,20 @@ class RedeliverReminder:
         )
 
     def inject(self, stack: Stack) -> None:
-        """Copy. Raises: Inconclusive when no reminder is being sent."""
+        """Copy the youngest, as soon as one is being sent. Raises: Inconclusive when none is in time."""
         with connect(stack.redis_url()) as client:
-            _, unacked = _places(client, queue=REMINDERS)
-            found = _reminders(unacked)
-            if not found:
-                raise Inconclusive("no unacked message of a reminder: nothing to deliver again")
-            self._first, self.delivery = found[-1]
+
+            def sending() -> dict[str, bytes]:
+                unacked = _places(client, queue=REMINDERS)[1]
+                return unacked if _reminders(unacked) else {}
+
+            try:
+                unacked = wait_for(
+                    sending, awaiting="a reminder that is being sent", timeout_s=self.patience_s, interval_s=0.02
+                )
+            except WaitTimeout as error:
+                raise Inconclusive(str(error)) from error
+            self._first, self.delivery = _reminders(unacked)[-1]
             copies = [_copy(unacked[self._first], tag=f"{self._first}-{n}") for n in range(1, self.copies + 1)]
             self._tags = frozenset(_tag(each) for each in copies)
             client.rpush(REMINDERS, *copies)

@@ -40,6 +40,7 @@ UNSUITED: Final[Mapping[str, str]] = MappingProxyType(
         "D1": "slows its phones down before they begin",
         "A11": "tells a phone to vanish before it begins",
         "W9": "re-drives by hand",
+        "W14": "slows its phones down before they begin",
         "A1": "tells a phone to send two chunks at one moment",
         "A6": "re-drives by hand",
         "A10": "re-drives by hand",

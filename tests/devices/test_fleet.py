@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from harness.devices.generator import BatchPlan, Shape
 from harness.devices.phone import OpenBatch, Phone
 from harness.devices.runner import Fleet, Habits
 from harness.ledger import Ledger
+
+NOBODY = {"api-1": "http://127.0.0.1:9"}
+"""A port of the host at which nobody listens."""
 
 
 def test_phones_that_come_late_begin_when_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,6 +38,23 @@ def test_phones_that_come_late_begin_when_told(tmp_path: Path, monkeypatch: pyte
         assert sorted(begun[2:]) == sorted(late)
     assert fleet.errors() == ()
     ledger.close()
+
+
+@pytest.mark.parametrize(
+    "end", [lambda fleet: fleet.join(timeout_s=60.0), Fleet.stop], ids=["waited for", "told to stop"]
+)
+def test_phones_pause_until_they_are_waited_for(tmp_path: Path, end: Callable[[Fleet], object]) -> None:
+    """Nobody answers them: each notes one op that failed, and pauses for far longer than this test waits."""
+    with Ledger(tmp_path) as ledger:
+        habits = Habits(pace_s=300.0, retry_for_s=0.0)
+        shape = Shape(seed=1, run="r", phones=2, samples=400)
+        fleet = Fleet(shape, balancer=Balancer(NOBODY), ledger=ledger, habits=habits)
+        fleet.start()
+        wait_for(lambda: fleet.tally().unknown_ops == 2, awaiting="an op of each", timeout_s=30.0)
+        assert fleet.is_running
+        end(fleet)
+        wait_for(lambda: not fleet.is_running, awaiting="the phones", timeout_s=60.0)
+        assert fleet.errors() == ()
 
 
 @pytest.mark.parametrize("is_stopped", [False, True], ids=["told to go on", "told to stop"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 from unittest.mock import MagicMock
@@ -182,7 +181,7 @@ def test_a_phone_sends_no_chunk_before_its_key_is_held(
 
     monkeypatch.setattr(experiment, "MidChunk", Laid)
     monkeypatch.setattr(experiment, "point_of", lambda _, aim: aim)
-    with closing(Ledger(tmp_path)) as ledger:
+    with Ledger(tmp_path) as ledger:
         x = Aiming(ledger, seen)
     [first, *others] = targets(x.fleet.plans, rng=random.Random(1))
     if is_refused:
