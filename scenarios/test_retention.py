@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.anomaly import Kind
 from harness.clock import wait_for
-from harness.demands.demands import await_state
+from harness.demands.demands import is_held_up
 from harness.demands.giving_up import given_up_within_s, redrive, refuse_sample
 from harness.drivers.protocol import StackSpec
 from harness.errors import Inconclusive, WaitTimeout
@@ -129,20 +129,13 @@ def _see_users_left_alone(x: Experiment, held: Live | None, records: list[int]) 
     if held is None:
         return
 
-    def is_decided() -> bool:
-        return held.fault.has_bitten(before=held.before, now=held.fault.look(x.stack)) or _kept(x)[0] != records
-
-    await_state(x, is_decided, awaiting="the clean-up at a user's row")
-    left = _kept(x)[0]
     x.expect(
-        left == records,
+        is_held_up(x, held, lambda: _kept(x)[0] != records, awaiting="the clean-up at a user's row"),
         otherwise=Kind.WRONG_AGGREGATE,
-        summary=f"{len(records) - len(left)} records were removed while imports of their users were at work: their "
-        "days closed under them",
+        summary=f"{len(records) - len(_kept(x)[0])} records were removed while imports of their users were at work: "
+        "their days closed under them",
         ids={"bound": "retention"},
     )
-    if left == records:
-        x.await_bite(held)
     x.heal(held)
 
 

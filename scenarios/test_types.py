@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from harness.anomaly import Kind
-from harness.demands.demands import await_state
+from harness.demands.demands import await_state, is_held_up
 from harness.demands.giving_up import redrive
 from harness.experiment.experiment import Experiment
+from harness.faults.held_rows import hold_users
 from harness.faults.sample_types import HideType
 from harness.rows.row import Load, row
 from scenarios.defects import reimport_without_recompute, types_cached
@@ -25,7 +28,10 @@ KNOWN_TURN = 3
     ),
 )
 def test_a12_type_added(x: Experiment) -> None:
-    """Kept as rejected, then imported whole by one re-drive, aggregates too; what comes after needs none."""
+    """Kept as rejected, then imported whole by one re-drive, aggregates too; what comes after needs none.
+
+    A re-drive is an import like any other: while another one of the same user is at work, it waits.
+    """
     x.work()
     fleet = x.join_phones()
     type_ = x.rng.choice(fleet.plans[0].batches).type
@@ -78,12 +84,13 @@ def _see_kept(x: Experiment, batches: list[str]) -> None:
 
 
 def _redrive_twice(x: Experiment, batches: list[str]) -> None:
-    for batch in batches:
+    for turn, batch in enumerate(batches):
         [(chunks,)] = x.sql(
             "SELECT count(DISTINCT r.chunk_id) FROM healthkit_rejected_sample r JOIN healthkit_import_chunk c "
             f"ON c.id = r.chunk_id WHERE c.batch_id = '{batch}' AND r.resolved_at IS NULL"
         )
-        counts = [redrive(x, kind="batch", target=batch) for _ in range(2)]
+        first = _redrive_beside_import if turn == 0 else _redrive
+        counts = [first(x, batch), _redrive(x, batch)]
         x.expect(
             counts == [chunks, 0],
             otherwise=Kind.WRONG_ANSWER,
@@ -91,6 +98,29 @@ def _redrive_twice(x: Experiment, batches: list[str]) -> None:
             ids={"batch": batch},
         )
         _see_nothing_kept(x, [batch])
+
+
+def _redrive(x: Experiment, batch: str) -> int | None:
+    return redrive(x, kind="batch", target=batch)
+
+
+def _redrive_beside_import(x: Experiment, batch: str) -> int | None:
+    """Re-drive it while users' rows are held, as by imports of theirs; how many chunks were put right then."""
+    held = x.inject(hold_users(), wait=False)
+    assert held is not None  # only a run with faults keeps samples that could be re-driven
+    with ThreadPoolExecutor(1, thread_name_prefix="operator") as operator:
+        told = operator.submit(_redrive, x, batch)
+        try:
+            x.expect(
+                is_held_up(x, held, told.done, awaiting="the re-drive at its user's row"),
+                otherwise=Kind.WRONG_AGGREGATE,
+                summary="a re-drive imported samples of a user while another import of the same user was at work: "
+                "whichever ends last recomputes the day without the other",
+                ids={"batch": batch},
+            )
+        finally:
+            x.heal(held)
+        return told.result()
 
 
 def _see_nothing_kept(x: Experiment, batches: list[str]) -> None:

@@ -106,8 +106,11 @@ WHERE o.kind = 'start_import' AND o.outcome = 'OK'
   AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.id = o.facts->>'batch' AND b.batch_key = o.batch_key) ORDER BY o.op
 """
 _IDS = """
-SELECT 'user' AS kind, user AS name, facts->>'user_id' AS id FROM ops WHERE kind = 'register' AND outcome = 'OK'
+SELECT 'user' AS kind, user AS name, facts->>'user_id' AS id FROM ops
+WHERE kind IN ('register', 'register_everybodys') AND outcome = 'OK'
 UNION ALL SELECT 'device', device, facts->>'device_id' FROM ops WHERE kind = 'register' AND outcome = 'OK'
+UNION ALL SELECT 'device', user || '/everybody''s phone', facts->>'device_id' FROM ops
+WHERE kind = 'register_everybodys' AND outcome = 'OK'
 """
 _MANY_IDS = f"""
 SELECT kind, name, list(DISTINCT id ORDER BY id) FROM ({_IDS}) GROUP BY ALL HAVING count(DISTINCT id) > 1 ORDER BY ALL

@@ -67,11 +67,11 @@ GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
 # The ledger keeps the hashes of both.
 _STORED = """
+WITH told AS (SELECT facts FROM ops WHERE kind IN ('register', 'register_everybodys'))
 SELECT s.what, w.source, w.id
 FROM (SELECT source, id, unnest(regexp_extract_all(text, '[A-Za-z0-9_-]{20,}')) AS word FROM account_rows) w
-JOIN (SELECT 'the token of a device' AS what, facts->>'token_sha256' AS hash FROM ops WHERE kind = 'register'
-      UNION SELECT 'the key of an account', facts->>'account_sha256' FROM ops WHERE kind = 'register') s
-  ON s.hash = sha256(w.word)
+JOIN (SELECT 'the token of a device' AS what, facts->>'token_sha256' AS hash FROM told
+      UNION SELECT 'the key of an account', facts->>'account_sha256' FROM told) s ON s.hash = sha256(w.word)
 GROUP BY ALL ORDER BY ALL
 """
 

@@ -20,6 +20,7 @@ from harness.drivers.service_health import CHECK_TIMEOUT_S
 from harness.errors import Inconclusive, WaitTimeout
 from harness.evidence.evidence import Bound, LoudSignal
 from harness.experiment.experiment import Experiment
+from harness.experiment.harm import Live
 from harness.experiment.health import counted
 from harness.times import REDELIVERY_CADENCE_S, recovery_s, takeover_s
 from harness.tripwires.tripwire import Parked
@@ -195,6 +196,22 @@ def expect_unfit(x: Experiment, replica: str, *, bound_s: float) -> None:
         x.recovery_s["unfit_after"] = time.monotonic() - begun
     there = [each.command for each in x.stack.processes(replica)]
     x.witness(f"processes of {replica} that were there all the while", there)
+
+
+def is_held_up(x: Experiment, live: Live, has_happened: Callable[[], object], *, awaiting: str) -> bool:
+    """Wait until harm shows that it holds something up, or until that has happened all the same; whether it does.
+
+    Raises: Inconclusive when neither comes to be.
+    """
+
+    def bites() -> bool:
+        return live.fault.has_bitten(before=live.before, now=live.fault.look(x.stack))
+
+    await_state(x, lambda: has_happened() or bites(), awaiting=awaiting)
+    if has_happened():
+        return False
+    x.await_bite(live)
+    return True
 
 
 def await_state(x: Experiment, probe: Callable[[], T | None], *, awaiting: str) -> T:

@@ -52,6 +52,7 @@ class Result:
     data: Mapping[str, Any] | None
     code: str | None
     wrong: tuple[str, ...]
+    attempts: int
 
 
 class Caller:
@@ -119,7 +120,7 @@ class Caller:
             )
         )
         self._pause()
-        return Result(outcome=outcome, data=data, code=last.attempt.code, wrong=tuple(wrong))
+        return Result(outcome=outcome, data=data, code=last.attempt.code, wrong=tuple(wrong), attempts=len(attempts))
 
     def _attempt(self, call: Call) -> tuple[list[Answer], Mapping[str, Any] | None]:
         answers: list[Answer] = []

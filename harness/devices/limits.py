@@ -21,7 +21,9 @@ MOST_SAMPLES = 1_000
 """The app's MAX_SAMPLES_PER_CHUNK; the lab keeps its own copy."""
 # Of all kinds the one that is counted by its end.
 LIMITS_KIND = next(kind for kind in SAMPLE_TYPES if kind.kind is TypeKind.SLEEP)
+LONGEST_ANCHOR = 1_500
 _FRESH = 600
+_DAYS = 120
 _MINUTE = timedelta(minutes=1)
 # Outside the backfill, so that each has its days to itself.
 _LONG_AGO = datetime(2001, 6, 15, 12, tzinfo=UTC)
@@ -32,8 +34,9 @@ _LONG_NIGHT = datetime(2026, 2, 2, 22, tzinfo=UTC)
 def limits_plan(plan: DevicePlan, *, anchor: str | None, now: datetime, seed: int) -> BatchPlan:
     """A chunk of as many samples as one may hold, and one of a single sample.
 
-    Among them one of 2001, one that begins an hour from `now`, and one that is six days long. Less than half of the
-    largest chunk, in its middle, are copies: it is to be the largest, not to take the longest.
+    Among them one of 2001, one that begins an hour from `now`, and one that is six days long; the others are of
+    `_DAYS` days. Its anchor is as long as one may be. Less than half of the largest chunk, in its middle, are copies:
+    it is to be the largest, not to take the longest.
     """
     key = f"{plan.device}/limits"
     rng = random.Random(f"{seed}/{key}")
@@ -41,7 +44,10 @@ def limits_plan(plan: DevicePlan, *, anchor: str | None, now: datetime, seed: in
         (_LONG_NIGHT, timedelta(days=6)),
         (_LONG_AGO, _MINUTE),
         (now.replace(microsecond=0) + timedelta(hours=1), _MINUTE),
-        *((_LAST_WINTER + turn * _MINUTE, _MINUTE) for turn in range(_FRESH - 2)),
+        *(
+            (_LAST_WINTER - timedelta(days=turn % _DAYS) + turn // _DAYS * _MINUTE, _MINUTE)
+            for turn in range(_FRESH - 2)
+        ),
     ]
     watch = wearer(user=plan.user, zone=plan.zone).watch
     long, *fresh = [
@@ -66,7 +72,7 @@ def limits_plan(plan: DevicePlan, *, anchor: str | None, now: datetime, seed: in
         key=key,
         type=LIMITS_KIND.identifier,
         starting_anchor=anchor,
-        new_anchor=f"{key}/end",
+        new_anchor=f"{key}/end".ljust(LONGEST_ANCHOR, "="),
         chunks=((*fresh[:half], *copies, *fresh[half:]), (long,)),
     )
 

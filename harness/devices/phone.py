@@ -16,6 +16,7 @@ from harness.devices.streams import ZONES
 from harness.ledger import Ledger, Outcome
 
 ENDED = frozenset({"COMPLETED", "FAILED", "ABANDONED"})
+EVERYBODYS_DEVICE = "everybody's phone"
 _COUNTS = ("uploadedCount", "doneCount", "failedCount", "importedSamples", "duplicateSamples", "rejectedSamples")
 _ORDER = {"PENDING": 0, "PROCESSING": 1, "COMPLETED": 2, "FAILED": 2, "ABANDONED": 2}
 
@@ -71,14 +72,26 @@ class Phone:
 
         `is_away`: from another time zone than at home; the user's stays that of the first registration.
         """
+        zone = _away_from(self.plan.zone) if is_away else self.plan.zone
+        token = self._token("register", device_key=self.plan.device, zone=zone)
+        if token is None:
+            return False
+        self.caller.token = token
+        return True
+
+    def register_everybodys(self) -> None:
+        """Another device of this user, under a key that everybody's has: a device is its user's own."""
+        self._token("register_everybodys", device_key=EVERYBODYS_DEVICE, zone=self.plan.zone)
+
+    def _token(self, kind: str, *, device_key: str, zone: str) -> str | None:
         call = Call(
-            kind="register",
+            kind=kind,
             query=queries.REGISTER,
             variables={
                 "accountKey": account_key(self.plan.user),
-                "deviceKey": self.plan.device,
+                "deviceKey": device_key,
                 "name": self.plan.name,
-                "timeZone": _away_from(self.plan.zone) if is_away else self.plan.zone,
+                "timeZone": zone,
             },
             facts={"zone": self.plan.zone, "account_sha256": sha256(account_key(self.plan.user))},
         )
@@ -90,10 +103,7 @@ class Phone:
                 "token_sha256": sha256(str(data["registerDevice"]["token"])),
             },
         )
-        if result.data is None:
-            return False
-        self.caller.token = result.data["registerDevice"]["token"]
-        return True
+        return None if result.data is None else str(result.data["registerDevice"]["token"])
 
     def start(self, batch: BatchPlan) -> OpenBatch | None:
         """Open a batch; None when that stayed unresolved. Samples are noted as attempted before."""

@@ -27,7 +27,9 @@ from harness.errors import LabError
 from harness.ledger import Ledger, Tally
 
 _POLL_EVERY_S = 0.5
-_FIRST_DAY, _LAST_DAY = date(2026, 3, 1), date(2026, 5, 31)
+_LAST_DAY = date(2026, 7, 5)
+_FIRST_DAY = _LAST_DAY - timedelta(days=399)
+"""As many days as one may ask for at once: the app's MAX_AGGREGATE_DAYS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +168,11 @@ class Fleet:
                 phone.anchors()
                 phone.anchor(rng.choice(plan.batches).type, is_final=True)
                 if first_of_user[plan.user] is plan:
-                    asked = rng.sample(plan.batches, 3)
-                    days = [_ask_aggregates(phone, each.type, is_final=True) for each in asked]
-                    probes.ask_aggregates_exactly(phone.caller, type_identifier=asked[0].type, days=days[0])
+                    asked = [each.type for each in rng.sample(plan.batches, 3)]
+                    if plan is self.plans[0]:
+                        asked.append(LIMITS_KIND.identifier)
+                    days = [_ask_aggregates(phone, each, is_final=True) for each in asked]
+                    probes.ask_aggregates_exactly(phone.caller, type_identifier=asked[0], days=days[0])
 
     def sync_again(self, *, turn: int) -> None:
         """When the phones are done: each syncs once more, one after another; `turn` is above all turns before."""
@@ -244,6 +248,8 @@ class Fleet:
             return
         if self.habits.has_extras and phone.plan.number:
             phone.register(is_away=True)
+        elif self.habits.has_extras:
+            phone.register_everybodys()
         for turn, batch in enumerate(phone.plan.batches):
             opened = self._send(phone, batch, rng=rng, is_doubled=self.habits.has_extras and turn == 0)
             if opened is not None and self.habits.has_extras and rng.random() < 0.3:
@@ -314,6 +320,7 @@ class Fleet:
     def _extras(self, phone: Phone, *, number: int, rng: random.Random) -> None:
         probes.code_across_replicas(phone.caller, replicas=self._balancer.names())
         trespass.guess_codes(phone.caller, replicas=self._balancer.names())
+        trespass.mistype_code(phone.caller, replicas=self._balancer.names())
         due = utc_now() + timedelta(seconds=self.habits.reminder_due_in_s + rng.random())
         for turn in range(self.habits.reminders):
             probes.order_reminder(

@@ -88,8 +88,9 @@ def test_what_leaks_is_named_and_not_repeated(world: World, text: str, what: str
     ],
     ids=["token", "its hash", "another's", "key", "hash of a key"],
 )
-def test_what_is_stored_as_it_is(world: World, source: str, text: str, what: str | None) -> None:
-    world.op(kind="register", facts={"token_sha256": sha256(TOKEN), "account_sha256": sha256(KEY)})
+@pytest.mark.parametrize("kind", ["register", "register_everybodys"])
+def test_what_is_stored_as_it_is(world: World, kind: str, source: str, text: str, what: str | None) -> None:
+    world.op(kind=kind, facts={"token_sha256": sha256(TOKEN), "account_sha256": sha256(KEY)})
     world.add("account_rows", source=source, id=1, text=text)
     found = secrecy.check(world.evidence())
     assert [(each.kind, each.summary) for each in found] == (

@@ -111,6 +111,13 @@ def one_id_for_two(world: World) -> None:
     world.op(kind="register", user="U1", device="U1/d0", facts={"user_id": "1", "device_id": "9"})
 
 
+def one_id_for_everybodys_phones(world: World) -> None:
+    for user, user_id in (("u1", "1"), ("u2", "2")):
+        world.op(
+            kind="register_everybodys", user=user, device=f"{user}/d0", facts={"user_id": user_id, "device_id": "9"}
+        )
+
+
 def code_refused(world: World) -> None:
     world.op(kind="request_code")
     world.op(kind="verify_code", facts={"expected": True, "ok": False, "made_on": "api-1"})
@@ -221,6 +228,15 @@ CASES: list[tuple[Callable[[World], object], list[tuple[Kind, str]]]] = [
     ),
     (wrong_answer, [(Kind.WRONG_ANSWER, "progress of u1/d0: sent 6 samples, told 5")]),
     (two_ids, [(Kind.WRONG_ANSWER, "user u1 was told several ids: 1, 7")]),
+    (
+        one_id_for_everybodys_phones,
+        [
+            (
+                Kind.WRONG_ANSWER,
+                "devices u1/everybody's phone, u2/everybody's phone were told one id, 9: whose data is whose",
+            )
+        ],
+    ),
     (one_id_for_two, [(Kind.WRONG_ANSWER, "users U1, u1 were told one id, 1: whose data is whose")]),
     (
         code_refused,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from harness.devices.generator import BatchPlan
-from harness.devices.limits import MOST_SAMPLES, limits_plan, send_limits
+from harness.devices.limits import LONGEST_ANCHOR, MOST_SAMPLES, limits_plan, send_limits
 from harness.devices.phone import OpenBatch
 from harness.devices.sample import US_PER_S, Mark
 from tests.devices.scene import Scene
@@ -35,6 +35,8 @@ def test_every_limit_is_there_and_nothing_else_is_odd(scene: Scene) -> None:
         (sample.start_us, sample.end_us, sample.uuid) for sample in fresh
     }
     assert len({(sample.start_us, sample.uuid) for sample in fresh}) == len(fresh)
+    assert len({start.date() for start in starts}) > 100
+    assert len(str(made.new_anchor).encode()) == LONGEST_ANCHOR
     assert len({sample.key for sample in samples}) == len(samples)
     assert {sample.mark for sample in made.chunks[0][-100:]} == {Mark.VALID}
     assert limits(scene) == made

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from harness.devices.generator import Shape, plans
-from harness.devices.phone import account_key, start_variables
+from harness.devices.phone import EVERYBODYS_DEVICE, account_key, sha256, start_variables
 from harness.devices.types import SAMPLE_TYPES
 from tests.devices.scene import Scene
 
@@ -24,6 +24,18 @@ def test_a_phone_that_is_away_says_so_and_the_zone_at_home_counts(scene: Scene) 
     home, away = [sent["timeZone"] for _, sent, _ in scene.api.sent]
     assert (home, away != home) == (scene.phone.plan.zone, True)
     assert {op["facts"]["zone"] for op in scene.ops()} == {home}
+
+
+def test_a_phone_that_is_called_as_everybodys_is_a_device_of_its_own(scene: Scene) -> None:
+    scene.api.answers["registerDevice"] = {"userId": "1", "deviceId": "3", "token": "another"}
+    token = scene.phone.caller.token
+    scene.phone.register_everybodys()
+    [(_, sent, _)] = scene.api.sent
+    assert sent["deviceKey"] == EVERYBODYS_DEVICE
+    assert scene.phone.caller.token == token
+    [op] = scene.ops()
+    assert (op["kind"], op["facts"]["device_id"]) == ("register_everybodys", "3")
+    assert op["facts"]["token_sha256"] == sha256("another")
 
 
 def test_accounts_are_told_apart_by_the_case_of_their_keys() -> None:

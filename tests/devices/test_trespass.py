@@ -40,6 +40,26 @@ def test_codes_are_guessed_until_the_tries_are_used_up(scene: Scene) -> None:
     assert {(each["expected"], each["ok"]) for each in facts} == {(False, False)}
 
 
+def test_a_code_is_mistyped_and_works_with_the_last_try(scene: Scene) -> None:
+    told: list[object] = [*[{"ok": False}] * (trespass.CODE_ATTEMPTS - 1), {"ok": True}]
+    scene.api.answers |= {"requestVerificationCode": {"code": "999999", "expiresInS": 60}, "verifyCode": told}
+    trespass.mistype_code(scene.phone.caller, replicas=("api-1", "api-2"))
+    tried = [variables["code"] for name, variables, _ in scene.api.sent if name == "verifyCode"]
+    assert tried == [*(f"{number:06d}" for number in range(trespass.CODE_ATTEMPTS - 1)), "999999"]
+    facts = [op["facts"] for op in scene.ops() if op["kind"] == "verify_code"]
+    assert [(each["expected"], each["ok"]) for each in facts] == [
+        *[(False, False)] * (trespass.CODE_ATTEMPTS - 1),
+        (True, True),
+    ]
+
+
+def test_a_code_is_left_alone_when_nobody_knows_how_many_tries_were_counted(scene: Scene) -> None:
+    told: list[object] = [{"ok": False}, "UNAVAILABLE"]
+    scene.api.answers |= {"requestVerificationCode": {"code": "999999", "expiresInS": 60}, "verifyCode": told}
+    trespass.mistype_code(scene.phone.caller, replicas=())
+    assert [variables["code"] for name, variables, _ in scene.api.sent if name == "verifyCode"] == ["000000", "000001"]
+
+
 @pytest.mark.parametrize(
     ("answer", "is_refused"), [("UNAUTHENTICATED", True), ({"batchId": "batch-1"}, False)], ids=["refused", "answered"]
 )
