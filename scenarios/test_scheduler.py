@@ -7,6 +7,7 @@ from harness.clock import utc_now, wait_for
 from harness.demands.claims import hold_until_freed
 from harness.demands.demands import (
     await_fit,
+    await_state,
     await_tick,
     await_watch,
     expect_alarm_of_each,
@@ -20,7 +21,7 @@ from harness.experiment.experiment import Experiment
 from harness.experiment.schedule import doubled_ticks, late_ticks, leader
 from harness.faults.network import HarmLink
 from harness.faults.process import FreezeReplica, KillReplica
-from harness.faults.schedule import AddBeat, EditEntry, MistypeEntry
+from harness.faults.schedule import AddBeat, DisableEntry, EditEntry, MistypeEntry
 from harness.links.toxics import Refuse
 from harness.rows.row import Load, Tier, row
 from harness.times import LAB, Recovery
@@ -33,6 +34,7 @@ from scenarios.defects import (
     stock_beat,
     swept_by_beat_only,
     unreadable_skipped,
+    unseen_unnoticed,
 )
 
 SOME = Load(phones=4, samples=2_000, planted_phones=2, planted_samples=400)
@@ -200,3 +202,22 @@ def test_s9_entry_mistyped(x: Experiment) -> None:
     expect_loud(x, "log:schedule_unreadable", names=("lab-mistyped",))
     expect_alarm_of_each(x, "schedule_unreadable")
     x.heal(mistyped)
+
+
+@row(
+    "S9",
+    variant="disabled",
+    title="the entry that finds due reminders is disabled, and forgotten",
+    load=SOME,
+    defects=(unseen_unnoticed.DEFECT.expecting(Kind.SILENT),),
+)
+def test_s9_entry_disabled(x: Experiment) -> None:
+    """Beat leads and misses nothing, and nothing fails: that reminders are overdue is told. Enabled, all are sent."""
+    x.may_miss_ticks.add(EDITED)
+    await_watch(x)
+    disabled = x.inject(DisableEntry(EDITED))
+    x.work()
+    due = "SELECT 1 FROM reminders_reminder WHERE due_at < clock_timestamp() LIMIT 1"
+    await_state(x, lambda: x.sql(due), awaiting="a reminder to be due")
+    expect_alarm_of_each(x, "reminders_overdue")
+    x.heal(disabled)

@@ -11,7 +11,20 @@ from harness.report.record import read
 from harness.report.summary import SUMMARY_FILE
 from harness.rows.catalogue import all_rows
 
-YOUNGER = {"A1", "A10[batch]", "B5", "B7", "B9", "E1[moved]", "P6[records]", "S5", "S9[mistyped]", "W4", "X1"}
+YOUNGER = {
+    "A1",
+    "A10[batch]",
+    "B5",
+    "B7",
+    "B9",
+    "E1[moved]",
+    "P6[records]",
+    "S5",
+    "S9[disabled]",
+    "S9[mistyped]",
+    "W4",
+    "X1",
+}
 """Rows that were written after the sample was taken; the next one has them."""
 
 

@@ -72,6 +72,7 @@ class Experiment:
     may_give_up: set[tuple[str, int]] = field(default_factory=set)
     must_abandon: set[str] = field(default_factory=set)
     may_clean: bool = False
+    may_miss_ticks: set[str] = field(default_factory=set)
     request_bound_s: float | None = None
     executions: dict[tuple[str, int], int] = field(default_factory=dict)
     loud: list[LoudSignal] = field(default_factory=list)

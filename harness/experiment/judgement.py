@@ -74,7 +74,7 @@ def expectations_of(x: Experiment) -> Expectations:
         may_clean=x.may_clean,
         must_abandon=frozenset(x.must_abandon),
         refusals=frozenset(x.refusals),
-        may_miss_ticks=frozenset(ENTRIES) if is_store_away else frozenset(),
+        may_miss_ticks=frozenset(ENTRIES) if is_store_away else frozenset(x.may_miss_ticks),
         executions=dict(x.executions),
         loud=tuple(x.loud),
         witnesses=tuple(x.missing_witnesses),

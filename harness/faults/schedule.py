@@ -1,4 +1,7 @@
-"""Faults of the scheduler: one beat too many, an entry edited or mistyped. (One killed is a fault of processes.)"""
+"""Faults of the scheduler: one beat too many, an entry edited, mistyped or disabled.
+
+A beat that is killed is a fault of processes.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,10 @@ INSERT INTO django_celery_beat_intervalschedule (every, period) VALUES (%s, 'mic
 _EDIT: LiteralString = """
 UPDATE django_celery_beat_periodictask SET interval_id = %s, date_changed = clock_timestamp() WHERE name = %s
 """
+_ENABLE: LiteralString = """
+UPDATE django_celery_beat_periodictask SET enabled = %s, date_changed = clock_timestamp() WHERE name = %s
+"""
+_IS_ENABLED: LiteralString = "SELECT enabled FROM django_celery_beat_periodictask WHERE name = %s"
 _EDITED: LiteralString = """
 UPDATE django_celery_beat_periodictasks SET last_update = clock_timestamp()
 """
@@ -166,3 +173,48 @@ class MistypeEntry:
     def is_whole(self, stack: Stack) -> bool:
         """It is gone."""
         return self.look(stack) == "no such entry"
+
+
+@dataclass(frozen=True, slots=True)
+class DisableEntry:
+    """An entry of the schedule that is disabled, as if somebody had done so in the admin and forgotten it.
+
+    Blast radius: that entry, whose task does not run; beat misses nothing. Heals by enabling it.
+    """
+
+    entry: str
+    source: str = "the entry's row, read past the links"
+    bite_timeout_s: float = 5.0
+    name: str = "disable_entry"
+
+    @property
+    def target(self) -> str:
+        """The entry."""
+        return self.entry
+
+    def look(self, stack: Stack) -> str:
+        """Whether it is enabled."""
+        with lab_session(stack.dsn()) as session:
+            [(is_enabled,)] = session.execute(_IS_ENABLED, (self.entry,)).fetchall()
+        return f"{self.entry} is {'enabled' if is_enabled else 'disabled'}"
+
+    def inject(self, stack: Stack) -> None:
+        """Disable it."""
+        self._enable(stack, is_enabled=False)
+
+    def has_bitten(self, *, before: str, now: str) -> bool:
+        """It was enabled, and is not."""
+        return before.endswith(" enabled") and now.endswith(" disabled")
+
+    def heal(self, stack: Stack) -> None:
+        """Enable it."""
+        self._enable(stack, is_enabled=True)
+
+    def is_whole(self, stack: Stack) -> bool:
+        """It is enabled."""
+        return self.look(stack).endswith(" enabled")
+
+    def _enable(self, stack: Stack, *, is_enabled: bool) -> None:
+        with lab_session(stack.dsn()) as session:
+            session.execute(_ENABLE, (is_enabled, self.entry))
+            session.execute(_EDITED)

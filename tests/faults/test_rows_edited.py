@@ -8,7 +8,7 @@ import pytest
 from harness.drivers.protocol import Stack
 from harness.faults.fault import Fault
 from harness.faults.sample_types import HideType
-from harness.faults.schedule import EditEntry, MistypeEntry
+from harness.faults.schedule import DisableEntry, EditEntry, MistypeEntry
 from harness.faults.tokens import RevokeToken
 
 SCHEMA = """
@@ -21,14 +21,15 @@ insert into accounts_device values ('d0', 'abc'), ('d1', 'def');
 create table django_celery_beat_intervalschedule (id int generated always as identity, every int, period text);
 insert into django_celery_beat_intervalschedule (every, period) values (1, 'seconds');
 create table django_celery_beat_periodictask (name text, interval_id int, date_changed timestamptz, task text,
-  queue text, args text, kwargs text, headers text, enabled bool, one_off bool, total_run_count int, description text);
+  queue text, args text, kwargs text, headers text, enabled bool default true, one_off bool, total_run_count int, description text);
 insert into django_celery_beat_periodictask values ('sweep', 1, now()), ('remind', 1, now());
 create table django_celery_beat_periodictasks (last_update timestamptz);
 insert into django_celery_beat_periodictasks values ('2000-01-01');
 """
 ROWS = """
 select identifier from healthkit_sample_type union all select token_hash from accounts_device
-union all select p.name || ' ' || i.every || ' ' || i.period from django_celery_beat_periodictask p
+union all select p.name || ' ' || i.every || ' ' || i.period || case when p.enabled then '' else ', disabled' end
+  from django_celery_beat_periodictask p
   join django_celery_beat_intervalschedule i on i.id = p.interval_id
 order by 1
 """
@@ -89,6 +90,18 @@ def test_an_entry_is_mistyped_and_gone_again(stack: Stack) -> None:
         edited = session.execute("select last_update > '2001-01-01' from django_celery_beat_periodictasks").fetchall()
     assert (found, edited) == ([(fault.queue, True)], [(True,)])
     assert not fault.is_whole(stack)
+    fault.heal(stack)
+    assert fault.is_whole(stack)
+    assert rows(stack) == UNHARMED
+
+
+def test_an_entry_is_disabled_alone_and_enabled_again(stack: Stack) -> None:
+    fault = DisableEntry("remind")
+    assert bite(fault, stack) == {"remind 1 seconds, disabled"}
+    assert not fault.is_whole(stack)
+    with psycopg.connect(stack.dsn()) as session:
+        edited = session.execute("select last_update > '2001-01-01' from django_celery_beat_periodictasks").fetchall()
+    assert edited == [(True,)]
     fault.heal(stack)
     assert fault.is_whole(stack)
     assert rows(stack) == UNHARMED
