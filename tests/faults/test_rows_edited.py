@@ -21,7 +21,8 @@ insert into accounts_device values ('d0', 'abc'), ('d1', 'def');
 create table django_celery_beat_intervalschedule (id int generated always as identity, every int, period text);
 insert into django_celery_beat_intervalschedule (every, period) values (1, 'seconds');
 create table django_celery_beat_periodictask (name text, interval_id int, date_changed timestamptz, task text,
-  queue text, args text, kwargs text, headers text, enabled bool default true, one_off bool, total_run_count int, description text);
+  queue text, args text, kwargs text, headers text, enabled bool default true, one_off bool, total_run_count int,
+  description text);
 insert into django_celery_beat_periodictask values ('sweep', 1, now()), ('remind', 1, now());
 create table django_celery_beat_periodictasks (last_update timestamptz);
 insert into django_celery_beat_periodictasks values ('2000-01-01');
