@@ -6,8 +6,9 @@ POST /send        one reminder, as the app sends it; its key is the header Idemp
 GET /received     every request so far, oldest first: [{"at", "key", "status", "body"}]; `at` is aware UTC, `status` is
                   what was answered, null when the connection was cut instead (the app cannot know that it arrived)
 DELETE /received  forget them
-GET /behaviour, PUT /behaviour    {"status": 200, "drop": false, "delay_s": 0.0}: what /send answers from now on; with a
-                  status of 3xx it names /health as the new place, which answers 200 to whoever follows
+GET /behaviour, PUT /behaviour    {"status": 200, "drop": false, "delay_s": 0.0}: what /send answers from now on, and
+                  after how long (what is cut then is remembered at once); with a status of 3xx it names /health as
+                  the new place, which answers 200 to whoever follows
 GET /health       200
 
 It does not fold repeats of a key together, as a real gateway would: whether the app relies on that is for the checker.
@@ -18,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -103,14 +105,18 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.NOT_FOUND, {"error": self.path})
             return
         behaviour = self.server.memory.behaviour()
-        self.server.memory.delay(float(str(behaviour["delay_s"])))
-        status = None if behaviour["drop"] else int(str(behaviour["status"]))
-        self.server.memory.note(key=self.headers.get("Idempotency-Key"), body=body, status=status)
-        if status is None:
+        key, delay_s = self.headers.get("Idempotency-Key"), float(str(behaviour["delay_s"]))
+        if behaviour["drop"]:
+            self.server.memory.note(key=key, body=body, status=None)
+            self.server.memory.delay(delay_s)
             self.close_connection = True
-            self.connection.shutdown(SHUT_RDWR)
-        else:
-            self._answer(status, {"accepted": status < HTTPStatus.BAD_REQUEST})
+            with suppress(OSError):  # whoever asked may have gone
+                self.connection.shutdown(SHUT_RDWR)
+            return
+        self.server.memory.delay(delay_s)
+        status = int(str(behaviour["status"]))
+        self.server.memory.note(key=key, body=body, status=status)
+        self._answer(status, {"accepted": status < HTTPStatus.BAD_REQUEST})
 
     def do_GET(self) -> None:
         """What was received, how it behaves, whether it lives."""

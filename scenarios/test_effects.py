@@ -7,15 +7,24 @@ from collections import Counter
 import httpx
 
 from harness.anomaly import Kind
+from harness.clock import wait_for
 from harness.demands.demands import await_state, expect_alarm, expect_loud
 from harness.demands.giving_up import redrive
 from harness.drivers.protocol import StackSpec
+from harness.errors import WaitTimeout
 from harness.experiment.experiment import Experiment
 from harness.faults.gateway import TIMEOUT_S, HarmGateway
 from harness.faults.redelivery import RedeliverReminder
 from harness.rows.row import Load, row
 from harness.tls import trusted
-from scenarios.defects import busy_gives_up, redirect_is_sent, refusal_retried, refused_is_sent, reminder_claim_shared
+from scenarios.defects import (
+    busy_gives_up,
+    gateway_waited_for,
+    redirect_is_sent,
+    refusal_retried,
+    refused_is_sent,
+    reminder_claim_shared,
+)
 
 FEW = Load(phones=4, samples=1_600, planted_phones=4, planted_samples=1_600)
 BAD_REQUEST = 400
@@ -24,6 +33,8 @@ ANSWERS = {"refused": 503, "busy": 429, "cut": 503, "moved": 302}
 FEWER = Load(phones=2, samples=800, planted_phones=2, planted_samples=800)
 """Fewer reminders than workers have children: one must be free for the second delivery while the first is sent."""
 SLOW_S = 1.5
+HUNG_S = 120.0
+"""Longer than this row lasts."""
 PATIENT = StackSpec(env={"CLAIM_TIMEOUT_S": "18"})
 """A fifth of it is what the app grants the gateway, well above SLOW_S."""
 
@@ -44,6 +55,30 @@ def test_e1_gateway_refuses(x: Experiment) -> None:
     x.await_bite(harmed)
     expect_alarm(x, "reminders_overdue")
     x.heal(harmed)
+
+
+@row("E1", variant="hung", title="the reminder gateway reads the request and says nothing while reminders are due",
+     load=FEW, defects=(gateway_waited_for.DEFECT.expecting(Kind.UNBOUNDED),))  # fmt: skip
+def test_e1_gateway_hangs(x: Experiment) -> None:
+    """Nobody waits for it as long as a claim lasts: the reminders fail, loudly, and are accepted once, later."""
+    hung = x.inject(HarmGateway(is_cutting=True, delay_s=HUNG_S), wait=False)
+    x.work()
+    if hung is None:
+        return
+    x.await_bite(hung)
+    bound_s = x.times.claim_timeout_s * x.crowding()
+    try:
+        wait_for(lambda: _failed(x), awaiting="a reminder to be given up", timeout_s=bound_s, interval_s=0.2)
+    except WaitTimeout as error:
+        x.expect(
+            False,
+            otherwise=Kind.UNBOUNDED,
+            summary=f"workers go on waiting for a gateway that says nothing: {error}",
+            ids={"bound": "gateway"},
+        )
+    expect_loud(x, "log:reminder_failed")
+    expect_alarm(x, "reminders_overdue")
+    x.heal(hung)
 
 
 @row("E1", variant="slow", title="the reminder gateway is slow, and a reminder is delivered twice meanwhile",
@@ -92,7 +127,7 @@ def _see_sent_once(x: Experiment) -> None:
     """The gateway took every request, so none may come twice; but for one that the app says it could not send."""
     answer = httpx.get(f"{x.stack.receiver_url().rstrip('/')}/received", timeout=TIMEOUT_S, verify=trusted())
     times = Counter(str(each["key"]) for each in answer.raise_for_status().json())
-    failed = [line for each in x.stack.replicas("worker") for line in x.stack.logs(each) if "reminder_failed" in line]
+    failed = _failed(x)
     x.witness("reminders that a slow gateway took", len(times))
     for key, sent in times.items():
         x.expect(
@@ -101,3 +136,8 @@ def _see_sent_once(x: Experiment) -> None:
             summary=f"reminder {key} was sent {sent} times to a gateway that took each",
             ids={"key": key},
         )
+
+
+def _failed(x: Experiment) -> list[str]:
+    """What workers said about reminders that they could not send."""
+    return [line for each in x.stack.replicas("worker") for line in x.stack.logs(each) if "reminder_failed" in line]

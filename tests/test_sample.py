@@ -17,6 +17,7 @@ YOUNGER = {
     "B5",
     "B7",
     "B9",
+    "E1[hung]",
     "E1[moved]",
     "P6[records]",
     "S5",

@@ -1,4 +1,4 @@
-"""Faults of the reminder gateway: it refuses, is slow, or cuts the connection after it has read the request."""
+"""Faults of the reminder gateway: it refuses, is slow, hangs, or cuts the connection after it has read the request."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ TIMEOUT_S = 5.0
 class HarmGateway:
     """The gateway answers `status` to every reminder, or with `is_cutting` nothing: it reads the request and hangs up.
 
-    With `delay_s` it thinks for so long before, and then takes the reminder as usual. Blast radius: reminders that are
-    due. Heals by letting it answer as usual. It shows when the first reminder comes.
+    With `delay_s` it thinks for so long before, and then takes the reminder as usual; with both it says nothing for so
+    long, and then hangs up. Blast radius: reminders that are due. Heals by letting it answer as usual; what still waits
+    goes on at once. It shows when the first reminder comes.
     """
 
     status: int = 503
@@ -32,10 +33,10 @@ class HarmGateway:
 
     @property
     def name(self) -> str:
-        """`refuse_reminders`, `cut_reminders` or `slow_reminders`."""
-        if self.delay_s:
-            return "slow_reminders"
-        return "cut_reminders" if self.is_cutting else "refuse_reminders"
+        """`refuse_reminders`, `cut_reminders`, `hang_reminders` or `slow_reminders`."""
+        if self.is_cutting:
+            return "hang_reminders" if self.delay_s else "cut_reminders"
+        return "slow_reminders" if self.delay_s else "refuse_reminders"
 
     def look(self, stack: Stack) -> str:
         """How many requests were accepted, refused, cut."""
@@ -46,10 +47,8 @@ class HarmGateway:
 
     def inject(self, stack: Stack) -> None:
         """Tell it how to behave."""
-        if self.delay_s:
-            self._behave(stack, {"delay_s": self.delay_s})
-        else:
-            self._behave(stack, {"drop": True} if self.is_cutting else {"status": self.status})
+        answer = {"drop": True} if self.is_cutting else {} if self.delay_s else {"status": self.status}
+        self._behave(stack, {**answer, "delay_s": self.delay_s})
 
     def has_bitten(self, *, before: str, now: str) -> bool:
         """One more was refused (or cut, or accepted in the end) than before."""
@@ -67,7 +66,7 @@ class HarmGateway:
     @property
     def _place(self) -> int:
         """Where its own kind of answer stands in a reading."""
-        return 2 if self.delay_s else 0 if self.is_cutting else 1
+        return 0 if self.is_cutting else 2 if self.delay_s else 1
 
     def _behave(self, stack: Stack, behaviour: dict[str, Any]) -> None:
         url = f"{stack.receiver_url().rstrip('/')}/behaviour"

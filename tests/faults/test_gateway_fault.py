@@ -9,6 +9,7 @@ from typing import cast
 import httpx
 import pytest
 
+from harness.clock import wait_for
 from harness.drivers.protocol import Stack
 from harness.faults.gateway import HarmGateway
 from harness.receiver import Receiver
@@ -57,6 +58,23 @@ def test_bites_with_the_first_reminder_and_heals(stack: Stack, is_cutting: bool,
     assert fault.has_bitten(before=before, now=fault.look(stack))
     fault.heal(stack)
     fault.heal(stack)
+    assert fault.is_whole(stack)
+    assert send(stack) == 200
+
+
+def test_one_that_says_nothing_bites_when_a_reminder_has_come_and_lets_go_when_healed(stack: Stack) -> None:
+    fault = HarmGateway(is_cutting=True, delay_s=600.0)
+    before = fault.look(stack)
+    fault.inject(stack)
+    answers: list[int | None] = []
+    sending = Thread(target=lambda: answers.append(send(stack)))
+    sending.start()
+    wait_for(lambda: fault.has_bitten(before=before, now=fault.look(stack)), awaiting="the bite", timeout_s=4.0)
+    assert answers == []
+    assert not fault.is_whole(stack)
+    fault.heal(stack)
+    sending.join(5.0)
+    assert answers == [None]
     assert fault.is_whole(stack)
     assert send(stack) == 200
 
