@@ -51,7 +51,7 @@ class BatchPlan:
     key: str
     type: str
     starting_anchor: str | None
-    new_anchor: str
+    new_anchor: str | None
     chunks: tuple[tuple[Sample, ...], ...]
     is_everybodys: bool = False
 

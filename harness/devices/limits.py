@@ -1,6 +1,7 @@
 """An import at every limit of what is accepted: the largest chunk and the smallest, the oldest sample and the longest.
 
-One phone of a run sends it. Nothing about it is wrong: whoever draws a limit a little closer refuses some, or loses it.
+And one without an anchor. One phone of a run sends both. Nothing about them is wrong: whoever draws a limit a little
+closer refuses some, or loses it.
 """
 
 from __future__ import annotations
@@ -75,6 +76,23 @@ def limits_plan(plan: DevicePlan, *, anchor: str | None, now: datetime, seed: in
         new_anchor=f"{key}/end".ljust(LONGEST_ANCHOR, "="),
         chunks=((*fresh[:half], *copies, *fresh[half:]), (long,)),
     )
+
+
+def unanchored_plan(plan: DevicePlan, *, seed: int) -> BatchPlan:
+    """A single sample of a day of its own, as an app sends it that keeps no anchor: it follows none and moves none."""
+    key = f"{plan.device}/unanchored"
+    begun_us = int(_LONG_AGO.timestamp() + timedelta(days=1).total_seconds()) * US_PER_S
+    sample = Sample(
+        key=f"{key}/0",
+        type=LIMITS_KIND.identifier,
+        start_us=begun_us,
+        end_us=begun_us + int(_MINUTE.total_seconds()) * US_PER_S,
+        value=LIMITS_KIND.categories[-1],
+        unit=LIMITS_KIND.unit,
+        source=wearer(user=plan.user, zone=plan.zone).watch,
+        uuid=new_uuid(random.Random(f"{seed}/{key}")),
+    )
+    return BatchPlan(key=key, type=LIMITS_KIND.identifier, starting_anchor=None, new_anchor=None, chunks=((sample,),))
 
 
 def send_limits(phone: Phone, batch: OpenBatch) -> None:

@@ -18,7 +18,7 @@ from harness.devices.balancer import Balancer
 from harness.devices.caller import Call, Caller
 from harness.devices.client import PhoneClient
 from harness.devices.generator import BatchPlan, DevicePlan, Shape, late_sync, next_sync, plans
-from harness.devices.limits import LIMITS_KIND, limits_plan, send_limits
+from harness.devices.limits import LIMITS_KIND, limits_plan, send_limits, unanchored_plan
 from harness.devices.malformed import malformed_half, send_malformed
 from harness.devices.phone import OpenBatch, Phone
 from harness.devices.queries import REDRIVE
@@ -310,12 +310,13 @@ class Fleet:
         return opened
 
     def _send_limits(self, phone: Phone) -> None:
-        """The import at all limits, on from where this phone's anchor of that type will stand."""
+        """The import at all limits, on from where this phone's anchor of that type will stand; then one without any."""
         before = next(each for each in phone.plan.batches if each.type == LIMITS_KIND.identifier)
         anchor = phone.anchor(before.type) or before.new_anchor
         opened = self._open(phone, limits_plan(phone.plan, anchor=anchor, now=utc_now(), seed=self.shape.seed))
         if opened is not None:
             send_limits(phone, opened)
+        self._send(phone, unanchored_plan(phone.plan, seed=self.shape.seed), rng=random.Random(self.shape.seed))
 
     def _extras(self, phone: Phone, *, number: int, rng: random.Random) -> None:
         probes.code_across_replicas(phone.caller, replicas=self._balancer.names())

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from harness.devices.generator import BatchPlan
-from harness.devices.limits import LONGEST_ANCHOR, MOST_SAMPLES, limits_plan, send_limits
-from harness.devices.phone import OpenBatch
+from harness.devices.limits import LONGEST_ANCHOR, MOST_SAMPLES, limits_plan, send_limits, unanchored_plan
+from harness.devices.phone import OpenBatch, start_variables
 from harness.devices.sample import US_PER_S, Mark
 from tests.devices.scene import Scene
 
@@ -40,6 +40,14 @@ def test_every_limit_is_there_and_nothing_else_is_odd(scene: Scene) -> None:
     assert len({sample.key for sample in samples}) == len(samples)
     assert {sample.mark for sample in made.chunks[0][-100:]} == {Mark.VALID}
     assert limits(scene) == made
+
+
+def test_one_import_has_no_anchor_and_a_day_of_its_own(scene: Scene) -> None:
+    made = unanchored_plan(scene.phone.plan, seed=1)
+    assert (made.starting_anchor, made.new_anchor, start_variables(made)["to"]) == (None, None, None)
+    [[sample]] = made.chunks
+    days = {each.start_us // (86_400 * US_PER_S) for chunk in limits(scene).chunks for each in chunk}
+    assert sample.start_us // (86_400 * US_PER_S) not in days
 
 
 @pytest.mark.parametrize("is_refused", [True, False])
