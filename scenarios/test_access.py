@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import time
+from http import HTTPStatus
 
 from harness.anomaly import Kind
 from harness.clock import wait_for
@@ -16,12 +18,21 @@ from harness.faults.requests import FloodRequests
 from harness.faults.tokens import RevokeToken
 from harness.ledger import Outcome
 from harness.rows.row import Load, row
-from scenarios.defects import codes_live_for_ever, counters_for_ever, rate_limit_off, token_remembered
+from scenarios.defects import (
+    codes_live_for_ever,
+    counters_for_ever,
+    first_address_counted,
+    rate_limit_off,
+    token_remembered,
+)
 
 FEW = Load(phones=4, samples=1_600, planted_phones=4, planted_samples=1_600)
 LIMIT_PER_MINUTE = 150
 FLOOD = 2 * LIMIT_PER_MINUTE + 10
 """More than two windows hold, so that one of them overflows wherever it begins."""
+STRANGER = "203.0.113.7"
+STRANGERS_LIMIT_PER_MINUTE = 60
+"""More than all phones together register, or try wrong tokens, from the address that they share."""
 CODE_TTL_S = 6.0
 EACH = 3
 """Questions to each replica: it has several processes, each of which might remember."""
@@ -43,18 +54,46 @@ def test_a5_flood(x: Experiment) -> None:
     x.work()
     fleet = x.join_phones()
 
+    @functools.cache
     def token() -> str:
         with fleet.phone(fleet.plans[0]) as phone:
             return _registered(phone)
 
-    flood = FloodRequests(token=token, times=FLOOD)
-    if x.inject(flood) is None:
-        return
-    refused = flood.statuses[429]
+    flood = FloodRequests(headers=lambda _: {"Authorization": f"Bearer {token()}"}, times=FLOOD)
+    if x.inject(flood) is not None:
+        _see_turned_away(x, flood, answered=HTTPStatus.OK, limit=LIMIT_PER_MINUTE, who="one device")
+
+
+@row(
+    "A5",
+    variant="address",
+    title="somebody guesses tokens, and writes another address into each request",
+    load=FEW,
+    spec=StackSpec(env={"ADDRESS_LIMIT_PER_MINUTE": str(STRANGERS_LIMIT_PER_MINUTE)}),
+    defects=(first_address_counted.DEFECT.expecting(Kind.UNBOUNDED),),
+)
+def test_a5_guesses(x: Experiment) -> None:
+    """What counts is the address that the load balancer has added last; nobody else is told to wait."""
+    x.work()
+    x.join_phones()
+
+    def headers(turn: int) -> dict[str, str]:
+        return {"Authorization": f"Bearer guess-{turn}", "X-Forwarded-For": f"198.51.100.{turn % 250}, {STRANGER}"}
+
+    flood = FloodRequests(headers=headers, times=2 * STRANGERS_LIMIT_PER_MINUTE + 10)
+    if x.inject(flood) is not None:
+        _see_turned_away(
+            x, flood, answered=HTTPStatus.UNAUTHORIZED, limit=STRANGERS_LIMIT_PER_MINUTE, who="one address with guesses"
+        )
+
+
+def _see_turned_away(x: Experiment, flood: FloodRequests, *, answered: HTTPStatus, limit: int, who: str) -> None:
+    """No more than two windows hold were answered otherwise than with 429, which says when to try again."""
+    refused = flood.statuses[HTTPStatus.TOO_MANY_REQUESTS]
     x.expect(
-        refused > 0 and flood.statuses[200] <= 2 * LIMIT_PER_MINUTE,
+        refused > 0 and flood.statuses[answered] <= 2 * limit,
         otherwise=Kind.UNBOUNDED,
-        summary=f"{flood.look(x.stack)}, by one device that may ask {LIMIT_PER_MINUTE} times a minute",
+        summary=f"{flood.look(x.stack)}, by {who} that may ask {limit} times a minute",
         ids={"bound": "rate limit"},
     )
     x.expect(

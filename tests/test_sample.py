@@ -14,6 +14,7 @@ from harness.rows.catalogue import all_rows
 YOUNGER = {
     "A1",
     "A10[batch]",
+    "A5[address]",
     "B5",
     "B7",
     "B9",

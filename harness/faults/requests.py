@@ -1,9 +1,9 @@
-"""One device that asks far more often than it may."""
+"""Somebody who asks far more often than anybody may."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -20,13 +20,12 @@ TIMEOUT_S = 10.0
 
 @dataclass(slots=True)
 class FloodRequests:
-    """So many questions of one device, one after the other, over all replicas in turn.
+    """So many questions, one after the other, over all replicas in turn; each with the headers of its number.
 
-    `token` is asked for the device's token when it begins. Blast radius: that device, for the rest of the minute.
-    Nothing heals it.
+    Blast radius: whoever the app takes them for, for the rest of the minute. Nothing heals it.
     """
 
-    token: Callable[[], str]
+    headers: Callable[[int], Mapping[str, str]]
     times: int
     target: str = "api"
     source: str = "HTTP status and Retry-After of every answer"
@@ -44,10 +43,10 @@ class FloodRequests:
     def inject(self, stack: Stack) -> None:
         """Ask."""
         body = orjson.dumps({"query": queries.ANCHORS, "variables": {}})
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.token()}"}
         urls = [f"{url.rstrip('/')}{GRAPHQL_PATH}" for url in stack.api_urls().values()]
         with httpx.Client(timeout=TIMEOUT_S, verify=trusted()) as client:
             for turn in range(self.times):
+                headers = {"Content-Type": "application/json", **self.headers(turn)}
                 answer = client.post(urls[turn % len(urls)], content=body, headers=headers)
                 self.statuses[answer.status_code] += 1
                 if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS and "Retry-After" not in answer.headers:

@@ -1,4 +1,4 @@
-"""The flood: what it counts of the answers, and that it asks every replica in turn."""
+"""The flood: what it counts of the answers, that it asks every replica in turn, and as whom."""
 
 from __future__ import annotations
 
@@ -65,10 +65,11 @@ def servers() -> Iterator[list[Server]]:
 def test_counts_the_answers_of_all_replicas(servers: list[Server]) -> None:
     urls = {f"api-{number}": f"http://127.0.0.1:{each.server_port}" for number, each in enumerate(servers)}
     stack = cast(Stack, OnlyApi(urls))
-    fault = FloodRequests(token=lambda: "secret", times=2 * (FEW + 2))
+    fault = FloodRequests(headers=lambda turn: {"Authorization": f"Bearer {turn}"}, times=2 * (FEW + 2))
     before = fault.look(stack)
     assert not fault.has_bitten(before=before, now=before)
     fault.inject(stack)
     assert fault.has_bitten(before=before, now=fault.look(stack))
     assert (fault.statuses[200], fault.statuses[429], fault.unexplained) == (2 * FEW, 4, 2)
-    assert [each.tokens for each in servers] == [["Bearer secret"] * (FEW + 2)] * 2
+    turns = range(2 * (FEW + 2))
+    assert [each.tokens for each in servers] == [[f"Bearer {turn}" for turn in turns[number::2]] for number in (0, 1)]
