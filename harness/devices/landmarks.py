@@ -1,7 +1,8 @@
 """Samples at places where those out of a random stream seldom lie, and careless code goes wrong.
 
-What two people have in common to the last bit; two equally good sources in one hour; the hour that comes twice; what
-lasts for days and is of the first of them only.
+What two people have in common to the last bit; two equally good sources in one hour; the hour that comes twice, and the
+night of it, an hour longer or shorter than the clock says; what lasts for days and is of the first of them only; what
+begins, or of sleep ends, at midnight to the second.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ _EVERYBODYS = (
     Source("com.example.everybody", "Everybody's watch", "watch"),
     Source("com.example.Everybody", "Everybody's Watch", "watch"),
 )
+_MIDNIGHT_DAY = 17  # of the window: nowhere is the clock changed then
 _AWAY_US = 20 * _MINUTE_US
-_DAY_US = 24 * 60 * _MINUTE_US
+_HOUR_US = 60 * _MINUTE_US
+_DAY_US = 24 * _HOUR_US
 
 
 def landmarks(kind: SampleType, *, owner: Wearer, prefix: str, mark: Mark) -> list[Sample]:
@@ -39,7 +42,17 @@ def landmarks(kind: SampleType, *, owner: Wearer, prefix: str, mark: Mark) -> li
                 (f"before{number}", owner.watch.key, change_us - _AWAY_US, _MINUTE_US, owner.watch),
                 (f"after{number}", owner.watch.key, change_us + _AWAY_US, _MINUTE_US, owner.phone),
             ]
-    if kind.kind is not TypeKind.SLEEP:  # of which a night of days would cover all others
+    is_sleep = kind.kind is TypeKind.SLEEP
+    midnight_us = _midnight_us(owner.zone)
+    spots.append(
+        ("midnight", owner.watch.key, midnight_us - _MINUTE_US if is_sleep else midnight_us, _MINUTE_US, owner.watch)
+    )
+    if is_sleep:
+        spots += [
+            (f"night{number}", owner.watch.key, change_us - 2 * _HOUR_US, 4 * _HOUR_US, owner.watch)
+            for number, change_us in enumerate(clock_changes_us(owner.zone))
+        ]
+    else:  # of sleep a night of days would cover all others
         spots.append(("days", owner.watch.key, _NOON_US + 3 * _DAY_US, 6 * _DAY_US, owner.watch))
     return [
         Sample(
@@ -56,6 +69,11 @@ def landmarks(kind: SampleType, *, owner: Wearer, prefix: str, mark: Mark) -> li
         )
         for turn, (name, whose, start_us, length_us, source) in enumerate(spots)
     ]
+
+
+def _midnight_us(zone: str) -> int:
+    local = (WINDOW_START + timedelta(days=_MIDNIGHT_DAY)).replace(tzinfo=ZoneInfo(zone))
+    return int(local.timestamp()) * US_PER_S
 
 
 def clock_changes_us(zone: str) -> Iterator[int]:

@@ -7,7 +7,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -17,7 +17,7 @@ from harness.devices.landmarks import clock_changes_us, landmarks
 from harness.devices.sample import Mark, Sample, Spelling, normal_source, spell_time, spell_value
 from harness.devices.specials import BAD_REASONS_MADE, _other_value
 from harness.devices.streams import wearer
-from harness.devices.types import BY_IDENTIFIER, REJECTION_REASONS, SAMPLE_TYPES, TypeKind
+from harness.devices.types import ASLEEP_STAGES, BY_IDENTIFIER, REJECTION_REASONS, SAMPLE_TYPES, TypeKind
 from harness.rows.row import Load
 
 SHAPE = Shape(seed=5, phones=4, samples=4_000)
@@ -210,6 +210,34 @@ def test_the_hour_that_comes_twice_has_samples_both_times(zone: str) -> None:
     ]
     assert (before.date(), before.hour) == (after.date(), after.hour)
     assert before.utcoffset() != after.utcoffset()
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Adelaide"])
+def test_somebody_sleeps_while_the_clock_is_changed(zone: str) -> None:
+    sleep = next(kind for kind in SAMPLE_TYPES if kind.kind is TypeKind.SLEEP)
+    [night] = [
+        sample
+        for sample in landmarks(sleep, owner=wearer(user="u", zone=zone), prefix="p", mark=Mark.VALID)
+        if "/night" in sample.key
+    ]
+    assert str(night.value) in ASLEEP_STAGES
+    begun, ended = (datetime.fromtimestamp(at / 1e6, ZoneInfo(zone)) for at in (night.start_us, night.end_us))
+    assert ended.replace(tzinfo=None) - begun.replace(tzinfo=None) != timedelta(
+        microseconds=night.end_us - night.start_us
+    )
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Asia/Kathmandu", "America/St_Johns"])
+def test_midnight_is_met_to_the_second(zone: str) -> None:
+    for kind in SAMPLE_TYPES:
+        [spot] = [
+            sample
+            for sample in landmarks(kind, owner=wearer(user="u", zone=zone), prefix="p", mark=Mark.VALID)
+            if "/midnight" in sample.key
+        ]
+        at_us = spot.end_us if kind.kind is TypeKind.SLEEP else spot.start_us
+        met = datetime.fromtimestamp(at_us / 1e6, ZoneInfo(zone))
+        assert (met.hour, met.minute, met.second, met.microsecond) == (0, 0, 0, 0)
 
 
 def test_what_lasts_for_days_is_of_every_type_but_sleep() -> None:
