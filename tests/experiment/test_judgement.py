@@ -28,6 +28,7 @@ class Played:
     must_abandon: frozenset[Any] = frozenset()
     refusals: frozenset[Any] = frozenset()
     may_clean: bool = False
+    may_miss_ticks: set[str] = field(default_factory=set)
     executions: dict[Any, int] = field(default_factory=dict)
     loud: tuple[Any, ...] = ()
     missing_witnesses: tuple[str, ...] = ()
