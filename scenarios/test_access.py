@@ -73,7 +73,7 @@ def test_a5_flood(x: Experiment) -> None:
     defects=(first_address_counted.DEFECT.expecting(Kind.UNBOUNDED),),
 )
 def test_a5_guesses(x: Experiment) -> None:
-    """What counts is the address that the load balancer has added last; nobody else is told to wait."""
+    """What counts is the address that the load balancer has added last, whatever the client wrote before it."""
     x.work()
     x.join_phones()
 
