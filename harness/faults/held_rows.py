@@ -11,6 +11,7 @@ from psycopg import sql
 from harness.drivers.protocol import Stack
 from harness.lab_session import lab_session
 
+BITE_TIMEOUT_S: Final = 10.0
 LOCK_TIMEOUT_MS: Final = 5_000
 """How long the lab itself waits for those who hold them now."""
 
@@ -38,7 +39,7 @@ class HoldRows:
     waiters: int = 1
     target: str = "postgres"
     source: str = "pg_blocking_pids, past the links"
-    bite_timeout_s: float = 10.0
+    bite_timeout_s: float = BITE_TIMEOUT_S
     _holder: psycopg.Connection[tuple[object, ...]] | None = field(default=None, repr=False)
 
     def look(self, stack: Stack) -> str:
@@ -78,6 +79,10 @@ def hold_users() -> HoldRows:
 
 def hold_batch(batch_id: str, *, waiters: int, before_s: float = 0.0) -> HoldRows:
     """One batch's row: as if an upload of it, or the sweeper, took its time. Waiters may come `before_s` later."""
-    held = HoldRows(table="healthkit_import_batch", name="hold_batch", held=batch_id, waiters=waiters)
-    held.bite_timeout_s += before_s
-    return held
+    return HoldRows(
+        table="healthkit_import_batch",
+        name="hold_batch",
+        held=batch_id,
+        waiters=waiters,
+        bite_timeout_s=BITE_TIMEOUT_S + before_s,
+    )

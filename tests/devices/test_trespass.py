@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness.clock import utc_now
 from harness.devices import probes, resuming, trespass
+from harness.devices.caller import Caller
 from harness.devices.phone import start_variables
 from tests.devices.scene import Scene
 
@@ -51,6 +54,14 @@ def test_a_code_is_mistyped_and_works_with_the_last_try(scene: Scene) -> None:
         *[(False, False)] * (trespass.CODE_ATTEMPTS - 1),
         (True, True),
     ]
+
+
+def test_a_code_is_left_alone_when_a_try_was_repeated(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.api.answers |= {"requestVerificationCode": {"code": "999999", "expiresInS": 60}, "verifyCode": {"ok": False}}
+    make = Caller.make
+    monkeypatch.setattr(Caller, "make", lambda caller, call, **more: replace(make(caller, call, **more), attempts=2))
+    trespass.mistype_code(scene.phone.caller, replicas=())
+    assert [variables["code"] for name, variables, _ in scene.api.sent if name == "verifyCode"] == ["000000"]
 
 
 def test_a_code_is_left_alone_when_nobody_knows_how_many_tries_were_counted(scene: Scene) -> None:

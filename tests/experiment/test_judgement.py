@@ -10,9 +10,10 @@ import pytest
 from harness.experiment.contention import Contention
 from harness.experiment.experiment import Experiment
 from harness.experiment.judgement import expectations_of
+from harness.experiment.schedule import ENTRIES
 from harness.rows.plan import Plan
 from harness.rows.row import CONTROL, PLAIN, Row
-from harness.times import LAB, Times
+from harness.times import LAB, Recovery, Times
 
 
 @dataclass(slots=True)
@@ -58,3 +59,13 @@ def test_who_is_not_harmed_may_not_be_refused(row: str, is_control: bool, is_pla
     played = Played(Plan(Row(id=row, title="any"), None, faulted=False))
     found = expectations_of(cast(Experiment, played))
     assert (found.is_control, found.is_plain_load) == (is_control, is_plain_load)
+
+
+@pytest.mark.parametrize(
+    "is_store_away", [False, True], ids=["what the row says", "every entry while a store was away"]
+)
+def test_who_may_miss_ticks(is_store_away: bool) -> None:
+    row = Row(id="S9", title="any", recovery=Recovery.STORE_AWAY if is_store_away else Recovery.NONE)
+    played = Played(Plan(row, None, faulted=True), faulted=True, may_miss_ticks={"one"})
+    found = expectations_of(cast(Experiment, played)).may_miss_ticks
+    assert found == (frozenset(ENTRIES) if is_store_away else {"one"})

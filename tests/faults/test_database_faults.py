@@ -161,6 +161,7 @@ def test_a_batch_is_held_until_so_many_wait_for_it(stack: Stack) -> None:
     update = "select 1 from healthkit_import_batch for update"
     waiting = [Thread(target=each.execute, args=(update,)) for each in uploads]
     fault = hold_batch(UUID, waiters=2)
+    assert hold_batch(UUID, waiters=2, before_s=3.0).bite_timeout_s == fault.bite_timeout_s + 3.0
     before = fault.look(stack)
     fault.inject(stack)
     waiting[0].start()
