@@ -6,7 +6,7 @@ import threading
 from contextlib import closing
 from http import HTTPStatus
 
-from harness.devices import probes, trespass
+from harness.devices import codes
 from harness.devices.caller import Caller
 from harness.devices.client import PhoneClient
 from harness.devices.generator import DevicePlan
@@ -40,8 +40,8 @@ def ask_for_codes(x: Experiment) -> None:
         if not Phone(_VISITOR, caller=caller, ledger=x.ledger).register():
             raise Inconclusive("a visitor who wants verification codes could not register")
         for replica in x.balancer.names():
-            probes.code_across_replicas(caller, replicas=(replica,))
-            trespass.try_wrong_code(caller, replica=replica)
+            codes.code_across_replicas(caller, replicas=(replica,))
+            codes.try_wrong_code(caller, replica=replica)
 
 
 def expect_asked(x: Experiment, live: Live | None, *kinds: str, status: HTTPStatus | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Calls beside the imports: verification codes across replicas, reminders, aggregates, strangers, repeated uploads."""
+"""Calls beside the imports: reminders, aggregates, strangers, repeated uploads."""
 
 from __future__ import annotations
 
@@ -30,28 +30,6 @@ class ReminderPlan:
     key: str
     text: str
     due: datetime
-
-
-def code_across_replicas(caller: Caller, *, replicas: tuple[str, ...]) -> None:
-    """Make a code on one replica, use it on another, and once more: it must work once.
-
-    A refused code is noted as a fact, not as wrong: only the checker knows whether the cache was harmed meanwhile.
-    """
-    first, second = (replicas[0], replicas[-1]) if replicas else (None, None)
-    made = caller.make(Call(kind="request_code", query=queries.REQUEST_CODE, variables={}, pin=first))
-    if made.data is None:
-        return
-    code = str(made.data["requestVerificationCode"]["code"])
-    used = _verify(caller, code=code, replica=second, facts={"made_on": first, "expected": True})
-    if used is Outcome.OK:
-        _verify(caller, code=code, replica=first, facts={"made_on": first, "expected": False, "use": "second"})
-
-
-def _verify(caller: Caller, *, code: str, replica: str | None, facts: Mapping[str, Any]) -> Outcome:
-    return caller.make(
-        Call(kind="verify_code", query=queries.VERIFY_CODE, variables={"code": code}, pin=replica, facts=facts),
-        facts_of=lambda data: {"ok": data["verifyCode"]["ok"]},
-    ).outcome
 
 
 def order_reminder(caller: Caller, *, number: int, due: datetime, is_everybodys: bool = False) -> ReminderPlan:

@@ -7,13 +7,13 @@ import itertools
 import random
 import threading
 import traceback
-from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from harness.clock import Timeout, utc_now, wait_for
-from harness.devices import probes, trespass
+from harness.devices import codes, probes, trespass
 from harness.devices.balancer import Balancer
 from harness.devices.caller import Call, Caller
 from harness.devices.client import PhoneClient
@@ -27,8 +27,7 @@ from harness.errors import LabError
 from harness.ledger import Ledger, Tally
 
 _POLL_EVERY_S = 0.5
-_LAST_DAY = date(2026, 7, 5)
-_FIRST_DAY = _LAST_DAY - timedelta(days=399)
+_FIRST_DAY, _LAST_DAY = date(2025, 6, 1), date(2026, 7, 5)
 """As many days as one may ask for at once: the app's MAX_AGGREGATE_DAYS."""
 
 
@@ -219,18 +218,19 @@ class Fleet:
         """That phone once more, beside what it does by itself; it has to register first."""
         return self._phone(plan, retry_for_s=self.habits.retry_for_s, stop=self._stop)
 
-    def _phone(self, plan: DevicePlan, *, retry_for_s: float, stop: threading.Event) -> _PhoneInUse:
-        client = PhoneClient(self._balancer, timeout_s=self.habits.request_timeout_s)
-        caller = Caller(
-            user=plan.user,
-            device=plan.device,
-            client=client,
-            ledger=self._ledger,
-            stop=stop,
-            retry_for_s=retry_for_s,
-            pause=lambda: self._hurry.wait(self.habits.pace_s),
-        )
-        return _PhoneInUse(Phone(plan, caller=caller, ledger=self._ledger), close=client.close)
+    @contextmanager
+    def _phone(self, plan: DevicePlan, *, retry_for_s: float, stop: threading.Event) -> Iterator[Phone]:
+        with closing(PhoneClient(self._balancer, timeout_s=self.habits.request_timeout_s)) as client:
+            caller = Caller(
+                user=plan.user,
+                device=plan.device,
+                client=client,
+                ledger=self._ledger,
+                stop=stop,
+                retry_for_s=retry_for_s,
+                pause=lambda: self._hurry.wait(self.habits.pace_s),
+            )
+            yield Phone(plan, caller=caller, ledger=self._ledger)
 
     def _guarded(self, number: int, plan: DevicePlan) -> None:
         try:
@@ -319,9 +319,9 @@ class Fleet:
         self._send(phone, unanchored_plan(phone.plan, seed=self.shape.seed), rng=random.Random(self.shape.seed))
 
     def _extras(self, phone: Phone, *, number: int, rng: random.Random) -> None:
-        probes.code_across_replicas(phone.caller, replicas=self._balancer.names())
-        trespass.guess_codes(phone.caller, replicas=self._balancer.names())
-        trespass.mistype_code(phone.caller, replicas=self._balancer.names())
+        codes.code_across_replicas(phone.caller, replicas=self._balancer.names())
+        codes.guess_codes(phone.caller, replicas=self._balancer.names())
+        codes.mistype_code(phone.caller, replicas=self._balancer.names())
         due = utc_now() + timedelta(seconds=self.habits.reminder_due_in_s + rng.random())
         for turn in range(self.habits.reminders):
             probes.order_reminder(
@@ -392,20 +392,6 @@ class Fleet:
 def _plans_of(shape: Shape) -> tuple[DevicePlan, ...]:
     """One scenario after the other sends the same, and making it takes half a second."""
     return tuple(plans(shape))
-
-
-class _PhoneInUse(AbstractContextManager[Phone]):
-    """A phone whose connections are closed at the end of a `with` block."""
-
-    def __init__(self, phone: Phone, *, close: Callable[[], None]) -> None:
-        self._phone = phone
-        self._close = close
-
-    def __enter__(self) -> Phone:
-        return self._phone
-
-    def __exit__(self, *_exc: object) -> None:
-        self._close()
 
 
 def _ask_aggregates(phone: Phone, type_identifier: str, *, is_final: bool) -> tuple[date, ...]:

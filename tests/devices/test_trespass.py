@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from harness.clock import utc_now
 from harness.devices import probes, resuming, trespass
-from harness.devices.caller import Caller
 from harness.devices.phone import start_variables
 from tests.devices.scene import Scene
 
@@ -30,45 +27,6 @@ def test_resume_with_another_batch(scene: Scene) -> None:
     scene.api.answers["startImport"] = {"batchId": "batch-2", "status": "PENDING", "uploadedIndexes": [0, 1]}
     resuming.resume(scene.phone, scene.batch, attempted=frozenset({0, 1}))
     assert len(scene.wrong()) == 1
-
-
-def test_codes_are_guessed_until_the_tries_are_used_up(scene: Scene) -> None:
-    made = [{"code": "000007", "expiresInS": 60}, {"code": "999999", "expiresInS": 60}]
-    scene.api.answers |= {"requestVerificationCode": made, "verifyCode": {"ok": False}}
-    trespass.guess_codes(scene.phone.caller, replicas=("api-1", "api-2"))
-    tried = [variables["code"] for name, variables, _ in scene.api.sent if name == "verifyCode"]
-    assert tried == ["000007", *(f"{number:06d}" for number in range(trespass.CODE_ATTEMPTS)), "999999"]
-    facts = [op["facts"] for op in scene.ops() if op["kind"] == "verify_code"]
-    assert [each["use"] for each in facts] == ["earlier", *["guess"] * trespass.CODE_ATTEMPTS, "spent"]
-    assert {(each["expected"], each["ok"]) for each in facts} == {(False, False)}
-
-
-def test_a_code_is_mistyped_and_works_with_the_last_try(scene: Scene) -> None:
-    told: list[object] = [*[{"ok": False}] * (trespass.CODE_ATTEMPTS - 1), {"ok": True}]
-    scene.api.answers |= {"requestVerificationCode": {"code": "999999", "expiresInS": 60}, "verifyCode": told}
-    trespass.mistype_code(scene.phone.caller, replicas=("api-1", "api-2"))
-    tried = [variables["code"] for name, variables, _ in scene.api.sent if name == "verifyCode"]
-    assert tried == [*(f"{number:06d}" for number in range(trespass.CODE_ATTEMPTS - 1)), "999999"]
-    facts = [op["facts"] for op in scene.ops() if op["kind"] == "verify_code"]
-    assert [(each["expected"], each["ok"]) for each in facts] == [
-        *[(False, False)] * (trespass.CODE_ATTEMPTS - 1),
-        (True, True),
-    ]
-
-
-def test_a_code_is_left_alone_when_a_try_was_repeated(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    scene.api.answers |= {"requestVerificationCode": {"code": "999999", "expiresInS": 60}, "verifyCode": {"ok": False}}
-    make = Caller.make
-    monkeypatch.setattr(Caller, "make", lambda caller, call, **more: replace(make(caller, call, **more), attempts=2))
-    trespass.mistype_code(scene.phone.caller, replicas=())
-    assert [variables["code"] for name, variables, _ in scene.api.sent if name == "verifyCode"] == ["000000"]
-
-
-def test_a_code_is_left_alone_when_nobody_knows_how_many_tries_were_counted(scene: Scene) -> None:
-    told: list[object] = [{"ok": False}, "UNAVAILABLE"]
-    scene.api.answers |= {"requestVerificationCode": {"code": "999999", "expiresInS": 60}, "verifyCode": told}
-    trespass.mistype_code(scene.phone.caller, replicas=())
-    assert [variables["code"] for name, variables, _ in scene.api.sent if name == "verifyCode"] == ["000000", "000001"]
 
 
 @pytest.mark.parametrize(
