@@ -91,16 +91,15 @@ def load_monitor(tables: duckdb.DuckDBPyConnection, directory: Path) -> None:
     insert_rows(tables, "publishes", rows)
 
 
-def load_logs(tables: duckdb.DuckDBPyConnection, logs: Path, *, since: datetime | None = None) -> None:
-    """Every replica's log (`<replica>.log`), from `since` on; a line without a time has that of the line before."""
-    since_ms = int(since.timestamp() * 1000) if since is not None else 0
+def load_logs(tables: duckdb.DuckDBPyConnection, logs: Path) -> None:
+    """Every replica's log (`<replica>.log`); a line without a time has that of the line before."""
     rows: list[tuple[Any, ...]] = []
     for path in sorted(logs.glob("*.log")):
         at_ms = 0
         for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
             line = _object(text)
             at_ms = _ms(line.get("ts")) or at_ms
-            if at_ms >= since_ms and text.strip():
+            if text.strip():
                 rows.append(_log_row(at_ms, path.stem, text, line))
     insert_rows(tables, "log_lines", rows)
 

@@ -17,6 +17,7 @@ import psycopg
 
 from harness.evidence.broker_view import connect, immortal_keys, messages
 from harness.evidence.files import load_ledger, load_logs, load_monitor, load_watch
+from harness.evidence.log_cut import LogCut
 from harness.evidence.metrics_page import figures
 from harness.evidence.tables import NATURAL_KEY, create_tables, insert_rows
 from harness.lab_session import lab_session
@@ -178,19 +179,23 @@ def observe(
     redis_url: str,
     receiver_url: str | None = None,
     api_urls: Mapping[str, str] | None = None,
-    logs: Path | None = None,
-    since: datetime | None = None,
+    logs: LogCut | None = None,
     with_fingerprints: bool = False,
 ) -> None:
-    """Everything: the ledger, watch and MONITOR files of `directory`, the stores, the receiver, metrics, logs."""
+    """Everything: the ledger, watch and MONITOR files of `directory`, the stores, the receiver, metrics, logs.
+
+    The logs are cut, and kept in `directory`, after the rows were read: beat goes on meanwhile, and what a row tells of
+    must be heard of even if the machine stood still between the two.
+    """
     create_tables(tables)
     load_ledger(tables, directory)
     load_watch(tables, directory)
     load_monitor(tables, directory)
-    if logs is not None:
-        load_logs(tables, logs, since=since)
     observe_postgres(tables, dsn, with_fingerprints=with_fingerprints)
     name_batches(tables)
+    if logs is not None:
+        logs.save(directory / "logs")
+        load_logs(tables, directory / "logs")
     observe_redis(tables, redis_url)
     if receiver_url is not None:
         observe_receiver(tables, receiver_url)

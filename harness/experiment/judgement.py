@@ -31,7 +31,6 @@ def judge_run(x: Experiment) -> Findings:
     if x.has_worked:
         x.fleet.read_back()
     x.note_exits()
-    x.logs.save(x.directory / "logs")
     try:
         with closing(open_tables()) as tables:
             observe(
@@ -41,7 +40,7 @@ def judge_run(x: Experiment) -> Findings:
                 redis_url=x.stack.redis_url(),
                 receiver_url=x.stack.receiver_url(),
                 api_urls=x.stack.api_urls(),
-                logs=x.directory / "logs",
+                logs=x.logs,
                 with_fingerprints=x.may_clean,
             )
             save_rows(tables, x.directory)
