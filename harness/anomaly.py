@@ -47,6 +47,9 @@ def gravity(kind: str) -> tuple[int, str]:
     return (GRAVITY.index(Kind(kind)) if kind in GRAVITY else len(GRAVITY), kind)
 
 
+TIMED: Final = frozenset({Kind.LATE, Kind.SILENT, Kind.FALSE_ALARM, Kind.UNBOUNDED, Kind.NOT_RECOVERED})
+"""Those that say when something happened, or that it did not in time, rather than what became of data."""
+
 MORE: Final = "more"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from harness.anomaly import Kind
@@ -33,6 +34,17 @@ FLOOD = 2 * LIMIT_PER_MINUTE + 10
 STRANGER = "203.0.113.7"
 STRANGERS_LIMIT_PER_MINUTE = 60
 """More than all phones together register, or try wrong tokens, from the address that they share."""
+STRANGE: tuple[tuple[str, HTTPStatus, str, Mapping[str, str]], ...] = (
+    ("tokens", HTTPStatus.UNAUTHORIZED, queries.ANCHORS, {}),
+    ("operators_tokens", HTTPStatus.UNAUTHORIZED, queries.REDRIVE, {"kind": "BATCH", "target": "0"}),
+    (
+        "registrations",
+        HTTPStatus.BAD_REQUEST,
+        queries.REGISTER,
+        {"accountKey": "stranger", "deviceKey": "stranger/d0", "name": "nobody's", "timeZone": "Nowhere/At_All"},
+    ),
+)
+"""What a stranger may try so often in a minute, and how each is answered: of registrations none comes about."""
 CODE_TTL_S = 6.0
 EACH = 3
 """Questions to each replica: it has several processes, each of which might remember."""
@@ -67,7 +79,7 @@ def test_a5_flood(x: Experiment) -> None:
 @row(
     "A5",
     variant="address",
-    title="somebody guesses tokens, and writes another address into each request",
+    title="somebody guesses tokens, and the operators', and registers, with another address written into each request",
     load=FEW,
     spec=StackSpec(env={"ADDRESS_LIMIT_PER_MINUTE": str(STRANGERS_LIMIT_PER_MINUTE)}),
     defects=(first_address_counted.DEFECT.expecting(Kind.UNBOUNDED),),
@@ -77,14 +89,24 @@ def test_a5_guesses(x: Experiment) -> None:
     x.work()
     x.join_phones()
 
-    def headers(turn: int) -> dict[str, str]:
-        return {"Authorization": f"Bearer guess-{turn}", "X-Forwarded-For": f"198.51.100.{turn % 250}, {STRANGER}"}
-
-    flood = FloodRequests(headers=headers, times=2 * STRANGERS_LIMIT_PER_MINUTE + 10)
-    if x.inject(flood) is not None:
-        _see_turned_away(
-            x, flood, answered=HTTPStatus.UNAUTHORIZED, limit=STRANGERS_LIMIT_PER_MINUTE, who="one address with guesses"
+    for what, answered, query, variables in STRANGE:
+        flood = FloodRequests(
+            headers=_strangers_headers,
+            times=2 * STRANGERS_LIMIT_PER_MINUTE + 10,
+            query=query,
+            variables=variables,
+            name=f"flood_{what}",
         )
+        if x.inject(flood) is not None:
+            _see_turned_away(x, flood, answered=answered, limit=STRANGERS_LIMIT_PER_MINUTE, who=f"one address ({what})")
+
+
+def _strangers_headers(turn: int) -> dict[str, str]:
+    return {
+        "Authorization": f"Bearer guess-{turn}",
+        "X-Operator-Token": f"guess-{turn}",
+        "X-Forwarded-For": f"198.51.100.{turn % 250}, {STRANGER}",
+    }
 
 
 def _see_turned_away(x: Experiment, flood: FloodRequests, *, answered: HTTPStatus, limit: int, who: str) -> None:

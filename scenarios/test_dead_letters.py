@@ -10,7 +10,7 @@ from harness.drivers.protocol import StackSpec
 from harness.errors import Inconclusive, WaitTimeout
 from harness.experiment.experiment import Experiment
 from harness.faults.database import RefuseSample
-from harness.faults.messages import PublishUnknown
+from harness.faults.messages import ARGUMENTS, PublishUnknown
 from harness.faults.network import HarmLink
 from harness.links.toxics import Refuse
 from harness.rows.row import Load, row
@@ -94,6 +94,13 @@ def test_a10_two_of_one_batch(x: Experiment) -> None:
         summary=f"a batch with two given-up chunks was re-driven twice: {counts} put back, expected 2 and 0",
         ids={"batch": first.batch_id},
     )
+    audited = x.sql(f"SELECT redriven_count FROM healthkit_redrive WHERE target = '{first.batch_id}' ORDER BY id")
+    x.expect(
+        [count for (count,) in audited] == counts,
+        otherwise=Kind.SILENT,
+        summary=f"two re-drives of a batch left the audit rows {audited}, told {counts}",
+        ids={"batch": first.batch_id},
+    )
     for point in (first, second):
         expect_open_letters(x, point, 0)
 
@@ -158,6 +165,22 @@ def test_a10_unknown_task(x: Experiment) -> None:
         summary=f"re-driven without Redis, then twice with it, the message was published {again} times and {counts} "
         "were put back; expected once, and 0, 1 and 0",
         ids={"dead_letter": str(letter)},
+    )
+    _see_arguments_kept(x, unknown)
+
+
+def _see_arguments_kept(x: Experiment, unknown: PublishUnknown) -> None:
+    """What was kept is what was sent, and what was published again came with it: nobody knew that message either."""
+    args, kwargs = ARGUMENTS
+    kept = x.sql(
+        "SELECT DISTINCT payload->'args', payload->'kwargs' FROM healthkit_dead_letter "
+        f"WHERE task_name = '{unknown.task}'"
+    )
+    x.expect(
+        kept == [(args, kwargs)],
+        otherwise=Kind.LOST,
+        summary=f"a message was sent with {args} and {kwargs}; its dead letters hold {kept}",
+        ids={"task": unknown.task, "message": unknown.message_id},
     )
 
 

@@ -14,8 +14,10 @@ from harness.drivers.protocol import StackSpec
 from harness.errors import WaitTimeout
 from harness.experiment.experiment import Experiment
 from harness.faults.gateway import TIMEOUT_S, HarmGateway
+from harness.faults.process import KillReplica
 from harness.faults.redelivery import RedeliverReminder
 from harness.rows.row import Load, row
+from harness.times import Recovery
 from harness.tls import trusted
 from scenarios.defects import (
     busy_gives_up,
@@ -23,6 +25,7 @@ from scenarios.defects import (
     redirect_is_sent,
     refusal_retried,
     refused_is_sent,
+    reminder_claim_for_ever,
     reminder_claim_shared,
 )
 
@@ -33,6 +36,10 @@ ANSWERS = {"refused": 503, "busy": 429, "cut": 503, "moved": 302}
 FEWER = Load(phones=2, samples=800, planted_phones=2, planted_samples=800)
 """Fewer reminders than workers have children: one must be free for the second delivery while the first is sent."""
 SLOW_S = 1.5
+ON_TIME = "due_at > clock_timestamp() - interval '1 hour'"
+"""Not the one that was ordered too late: it is alone, and gone before the others are due."""
+YOUNG_S = 0.5
+"""Of a claim: its request has two seconds, after which the one who waits lets it go."""
 HUNG_S = 120.0
 """Longer than this row lasts."""
 PATIENT = StackSpec(env={"CLAIM_TIMEOUT_S": "18"})
@@ -81,6 +88,30 @@ def test_e1_gateway_hangs(x: Experiment) -> None:
     x.heal(hung)
 
 
+@row("E1", variant="killed", title="workers are killed while the gateway has read a reminder and says nothing",
+     load=FEW, recovery=Recovery.HOLDER_CUT_OFF,
+     defects=(reminder_claim_for_ever.DEFECT.expecting(Kind.MISSED_EFFECT),))  # fmt: skip
+def test_e1_senders_killed(x: Experiment) -> None:
+    """Whoever claimed a reminder is dead, and nobody knows if it was sent: another sends it when the claim is over."""
+    hung = x.inject(HarmGateway(is_cutting=True, delay_s=HUNG_S), wait=False)
+    x.work()
+    if hung is None:
+        return
+    x.await_bite(hung)
+    young_s = x.times.claim_timeout_s - YOUNG_S
+    young = f"claim_expires_at > clock_timestamp() + {young_s} * interval '1 s' AND {ON_TIME}"
+    claimed = f"SELECT id FROM reminders_delivery WHERE {young}"
+    await_state(x, lambda: x.sql(claimed), awaiting="a reminder that a worker has just claimed")
+    killed = [x.inject(KillReplica(each), wait=False) for each in x.stack.replicas("worker")]
+    left = x.sql("SELECT id FROM reminders_delivery WHERE claim_token IS NOT NULL AND status = 'pending'")
+    x.witness("reminders whose senders are dead", left)
+    x.heal(hung)
+    for each in killed:
+        if each is not None:
+            x.await_bite(each)
+        x.heal(each)
+
+
 @row("E1", variant="slow", title="the reminder gateway is slow, and a reminder is delivered twice meanwhile",
      load=FEWER, spec=PATIENT,
      defects=(reminder_claim_shared.DEFECT.expecting(Kind.DUPLICATED),))  # fmt: skip
@@ -105,7 +136,7 @@ def test_e1_refused_for_good(x: Experiment) -> None:
     if harmed is None:
         return
     x.await_bite(harmed)
-    answered = "FROM reminders_delivery WHERE attempts > 0 AND claim_token IS NULL ORDER BY id LIMIT 1"
+    answered = f"FROM reminders_delivery WHERE attempts > 0 AND claim_token IS NULL AND {ON_TIME} ORDER BY id LIMIT 1"
     [(delivery,)] = await_state(x, lambda: x.sql(f"SELECT id {answered}"), awaiting="the answer to be noted")
     x.hold(2 * x.times.reminder_interval_s)
     tried = x.sql(f"SELECT status, attempts FROM reminders_delivery WHERE id = {delivery}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.anomaly import Kind
 from harness.clock import wait_for
-from harness.demands.demands import await_state
+from harness.demands.demands import await_imports, await_state
 from harness.demands.giving_up import redrive
 from harness.devices.generator import BatchPlan
 from harness.drivers.protocol import StackSpec
@@ -15,11 +15,13 @@ from harness.experiment.health import import_problems
 from harness.faults.database import RefuseSample
 from harness.faults.held_rows import hold_batch
 from harness.faults.phones import VanishPhone
+from harness.faults.uploads import AbandonUploads
 from harness.rows.row import Load, row
 from harness.times import LAB
 from harness.tripwires.aim import aims_in
 from scenarios.defects import (
     abandoned_acknowledged,
+    body_waited_for,
     counted_from_rows,
     never_abandoned,
     redrive_completes,
@@ -33,6 +35,11 @@ BEFORE_LAST_S = 3.0
 """So long the phone of A1 pauses before it sends the last two, and the lab has to take the lock."""
 PAUSE_SHARE = 0.55
 """Of the time after which an upload is given up: the pause of a slow phone between two chunks."""
+FEW = Load(phones=4, samples=1_600, planted_phones=4, planted_samples=1_600)
+FEWER_THAN_THREADS = 3
+"""Of each process of a replica, which has two with four threads each: whichever takes them goes on answering."""
+BODY_SILENCE_S = 20.0
+"""How long the app waits for the next byte of a body; the lab keeps its own copy."""
 ABANDON = StackSpec(env={"UPLOAD_ABANDON_S": f"{ABANDON_S:g}"})
 
 
@@ -149,3 +156,35 @@ def _long_upload(x: Experiment, *, other_than: BatchPlan) -> BatchPlan:
             if (len(batch.chunks) - 1) * PAUSE_SHARE > 1.0:
                 return batch
     raise Inconclusive("no other phone sends a batch of enough chunks")
+
+
+@row(
+    "A13",
+    title="phones vanish while they send: whole headers, half a body, and no end of the connection",
+    load=FEW,
+    defects=(body_waited_for.DEFECT.expecting(Kind.UNBOUNDED),),
+)
+def test_a13_bodies_without_an_end(x: Experiment) -> None:
+    """No thread waits for the rest for long; everybody else is served meanwhile."""
+    abandoned = AbandonUploads(each=FEWER_THAN_THREADS)
+    live = x.inject(abandoned)
+    x.work()
+    if live is None:
+        return
+    await_imports(x)
+    x.witness("uploads that the API waited for while it served others", abandoned.waiting())
+    try:
+        wait_for(
+            lambda: not abandoned.waiting(),
+            awaiting="the API to give them up",
+            timeout_s=lambda: BODY_SILENCE_S + x.quiesce_deadline_s(),
+            interval_s=0.2,
+        )
+    except WaitTimeout as error:
+        x.expect(
+            False,
+            otherwise=Kind.UNBOUNDED,
+            summary=f"for {abandoned.waiting()} of them the API still waits: {error}",
+            ids={"bound": "body"},
+        )
+    x.heal(live)

@@ -30,18 +30,19 @@ MAX_INTERRUPTIONS: Final = 10
     defects=(no_cap.DEFECT.expecting(Kind.WRONG_ACCOUNTING),),
 )
 def test_w8_poison(x: Experiment) -> None:
-    """It is given up at the cap, loudly and with its reason; the rest of its batch is done."""
+    """Given up at the cap, loudly and with its reason; the rest of its batch is done. Re-driven, it begins anew."""
     parked = x.park_chunk()
     if x.faulted:
         _interrupted_before(x, parked.point, times=MAX_INTERRUPTIONS - 1)
-        x.may_give_up.add((parked.point.batch_key, parked.point.chunk_index))
     x.inject(KillChild(parked.replica, pid=parked.pid))
     x.release(parked)
     expect_loud(x, "log:chunk_failed", names=(parked.point.batch_id,))
-    expect_executions(x, parked, 1)
+    expect_executions(x, parked, 2 if x.faulted else 1)
     _see_given_up(x, parked.point, batch_status="COMPLETED")
     expect_alarm(x, "dead_letters")
-    _forget_letters(x)
+    if x.faulted:
+        redrive(x, kind="chunk", target=f"{parked.point.batch_id}:{parked.point.chunk_index}")
+        _see_begun_anew(x, parked.point)
 
 
 @row(
@@ -114,7 +115,15 @@ def _see_given_up(x: Experiment, point: Point, *, batch_status: str) -> None:
     )
 
 
-def _forget_letters(x: Experiment) -> None:
-    """An operator has seen the dead letters and lets them be: the alarm must end with them."""
-    if x.faulted:
-        x.sql("UPDATE healthkit_dead_letter SET redriven_at = clock_timestamp() WHERE redriven_at IS NULL RETURNING id")
+def _see_begun_anew(x: Experiment, point: Point) -> None:
+    """Re-driven, it may lose as many holders again before it is given up."""
+    [(interruptions,)] = x.sql(
+        "SELECT interruptions FROM healthkit_import_chunk "
+        f"WHERE batch_id = '{point.batch_id}' AND chunk_index = {point.chunk_index}"
+    )
+    x.expect(
+        interruptions < MAX_INTERRUPTIONS,
+        otherwise=Kind.WRONG_ACCOUNTING,
+        summary=f"a chunk that was put back still counts {interruptions} holders that it lost before",
+        ids={"batch": point.batch_id, "chunk": str(point.chunk_index)},
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from harness.anomaly import Kind
 from harness.clock import wait_for
 from harness.demands.demands import is_held_up
@@ -17,7 +19,12 @@ from harness.tripwires.tripwire import Point
 from scenarios.defects import days_closed_for_all, fingerprints_deleted
 
 RETENTION_DAYS = 90
-RETENTION = {"CLEANUP_ENABLED": "true", "CLEANUP_INTERVAL_S": "1", "RETENTION_DAYS": str(RETENTION_DAYS)}
+CLEANUP_INTERVAL_S = 1.0
+RETENTION = {
+    "CLEANUP_ENABLED": "true",
+    "CLEANUP_INTERVAL_S": f"{CLEANUP_INTERVAL_S:g}",
+    "RETENTION_DAYS": str(RETENTION_DAYS),
+}
 SMALL = {"CLEANUP_BATCH_SIZE": "500"}
 CLEAN_UP = "clean-up-records"
 """The app's entry in the schedule."""
@@ -31,6 +38,15 @@ KEPT = {
 EMPTIED = (
     "SELECT id FROM healthkit_import_chunk WHERE samples = '' AND finished_at > now() - interval '1 day' ORDER BY id"
 )
+UNTOUCHED = f"""
+SELECT a.id FROM healthkit_daily_aggregate a
+JOIN accounts_user u ON u.id = a.user_id
+JOIN healthkit_sample_type t ON t.id = a.type_id
+JOIN healthkit_data_record r ON r.user_id = a.user_id AND r.type_id = a.type_id
+  AND a.day = ((CASE WHEN t.kind = 'sleep' THEN r.end_at ELSE r.start_at END) AT TIME ZONE u.time_zone)::date
+WHERE NOT a.closed GROUP BY a.id HAVING bool_and(r.id % {OTHER} <> 0) ORDER BY a.id
+"""
+"""Open days all of whose records have odd numbers."""
 SYNC_TURN = 2
 LATE_TURN = 3
 
@@ -136,30 +152,40 @@ def _see_users_left_alone(x: Experiment, held: Live | None, records: list[int]) 
         "their days closed under them",
         ids={"bound": "retention"},
     )
+    _see_ticks_left_open(x)
     x.heal(held)
 
 
+def _see_ticks_left_open(x: Experiment) -> None:
+    """A clean-up that waits, or meets another one at work, has not done its work, and its tick is not done."""
+    before = _clean_ups_done(x)
+    x.hold(2 * CLEANUP_INTERVAL_S)
+    done = _clean_ups_done(x) - before
+    x.expect(
+        done == 0,
+        otherwise=Kind.WRONG_ACCOUNTING,
+        summary=f"{done} ticks of {CLEAN_UP} were noted as done while no clean-up could do its work",
+        ids={"entry": CLEAN_UP},
+    )
+
+
 def _await_cleaned(x: Experiment) -> str:
-    """Wait until no record and no raw chunk past its time is left; what is left, empty when some still are."""
+    """Wait for a whole clean-up, which leaves no record or raw chunk past its time; what is left, empty if some are."""
     past = f"< now() - interval '{RETENTION_DAYS} days'"
     old = (
         f"SELECT 1 FROM healthkit_data_record WHERE created_at {past} UNION ALL SELECT 1 FROM healthkit_import_chunk "
         f"WHERE status = 'DONE' AND samples <> '' AND finished_at {past} LIMIT 1"
     )
-    try:
-        wait_for(
-            lambda: not x.sql(old),
-            awaiting="records and raw chunks past their time to be removed",
-            timeout_s=x.quiesce_deadline_s,
-            interval_s=0.2,
-        )
-    except WaitTimeout as error:
-        x.expect(
-            False,
-            otherwise=Kind.UNBOUNDED,
-            summary=f"records or raw chunks past their {RETENTION_DAYS} days are still there: {error}",
-            ids={"bound": "retention"},
-        )
+    with suppress(Inconclusive):  # if none ends, that is why they are still there
+        _await_clean_ups(x)
+    is_clean = not x.sql(old)
+    x.expect(
+        is_clean,
+        otherwise=Kind.UNBOUNDED,
+        summary=f"records or raw chunks past their {RETENTION_DAYS} days are still there after a whole clean-up",
+        ids={"bound": "retention"},
+    )
+    if not is_clean:
         return ""
     left = x.sql(
         "SELECT (SELECT count(*) FROM healthkit_data_record), (SELECT count(*) FROM healthkit_record_fingerprint)"
@@ -185,12 +211,20 @@ def _see_kept(x: Experiment) -> None:
     x.inject(AgeRecords(RETENTION_DAYS - 1))
     _await_clean_ups(x)
     _expect_kept(x, before, what=f"all are {RETENTION_DAYS - 1} days old")
+    untouched = {day for (day,) in x.sql(UNTOUCHED)}
+    x.witness("days of which all records are kept", len(untouched))
     x.inject(AgeRecords(2, every=OTHER))
     x.witness("every other one removed", _await_cleaned(x))
-    _await_clean_ups(x)
     *aged, fingerprints = before
     young = [*([each for each in ids if each % OTHER] for ids in aged), fingerprints]
     _expect_kept(x, young, what=f"these are {RETENTION_DAYS - 1} days old, the others {RETENTION_DAYS + 1}")
+    closed = untouched & {day for (day,) in x.sql("SELECT id FROM healthkit_daily_aggregate WHERE closed")}
+    x.expect(
+        not closed,
+        otherwise=Kind.WRONGLY_REJECTED,
+        summary=f"{len(closed)} days were closed, and all their records are there: what comes late for them is refused",
+        ids={"bound": "retention"},
+    )
 
 
 def _kept(x: Experiment) -> list[list[int]]:
@@ -200,17 +234,21 @@ def _kept(x: Experiment) -> list[list[int]]:
 
 def _await_clean_ups(x: Experiment) -> None:
     """Of two that end from now on, the second began after the records had become old. Raises: Inconclusive."""
-    done = f"SELECT count(*) FROM scheduling_tick WHERE entry = '{CLEAN_UP}' AND status = 'done'"
-    [(ran,)] = x.sql(done)
+    ran = _clean_ups_done(x)
     try:
         wait_for(
-            lambda: x.sql(done)[0][0] >= ran + 2,
+            lambda: _clean_ups_done(x) >= ran + 2,
             awaiting="two clean-ups",
             timeout_s=x.quiesce_deadline_s,
             interval_s=0.2,
         )
     except WaitTimeout as error:
         raise Inconclusive(str(error)) from error
+
+
+def _clean_ups_done(x: Experiment) -> int:
+    [(done,)] = x.sql(f"SELECT count(*) FROM scheduling_tick WHERE entry = '{CLEAN_UP}' AND status = 'done'")
+    return int(done)
 
 
 def _expect_kept(x: Experiment, wanted: list[list[int]], *, what: str) -> None:

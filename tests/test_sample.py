@@ -14,11 +14,13 @@ from harness.rows.catalogue import all_rows
 YOUNGER = {
     "A1",
     "A10[batch]",
+    "A13",
     "A5[address]",
     "B5",
     "B7",
     "B9",
     "E1[hung]",
+    "E1[killed]",
     "E1[moved]",
     "P6[records]",
     "S5",

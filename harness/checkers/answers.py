@@ -36,6 +36,11 @@ FROM ops v JOIN (SELECT * FROM ops WHERE kind = 'request_code') r
 WHERE v.kind = 'verify_code' AND v.outcome = 'OK' AND v.facts->>'ok' <> v.facts->>'expected'
   AND len(CAST(v.attempts AS JSON[])) = 1 ORDER BY v.op
 """
+_CODES_AT_ONCE = """
+SELECT min(op), device, count(*) FILTER (facts->>'ok' = 'true') AS worked, min(started_ms), max(ended_ms) FROM ops
+WHERE kind = 'verify_code' AND facts->>'use' = 'at_once' AND outcome = 'OK' AND len(CAST(attempts AS JSON[])) = 1
+GROUP BY device HAVING count(*) = 2 AND worked <> 1 ORDER BY 1
+"""
 # Each refusal with the status that docs/errors.md gives its code; the lab keeps its own copy.
 _STATUS = {
     "BAD_REQUEST": 400,
@@ -201,6 +206,10 @@ def _codes(evidence: Evidence) -> list[_Found]:
             words = _USES.get(use, _USES["second"]) if ok == "true" else "was refused"
             where = f", made on {made_on}," if made_on else ""
             found.append((f"verification code of {device}{where} {words} (expected ok={expected})", {"op": op}))
+    for op, device, worked, begun_ms, ended_ms in evidence.rows(_CODES_AT_ONCE):
+        if worked or not overlap(harmed, begun_ms, ended_ms):
+            words = f"verification code of {device}, used twice at the same moment, worked {worked} times"
+            found.append((words, {"op": op}))
     return found
 
 

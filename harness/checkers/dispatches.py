@@ -5,7 +5,8 @@ of its own, which only the upload of its last chunk sends. Of the DONE chunks at
 sweeper only, and at most a twentieth more than two; three of each are allowed where there are few. On a crowded machine
 the sweeper takes a late message for a lost one: a fifth of the chunks were seen to be sent a second time, hardly one a
 third time. A publish that is noted as failed excuses its batch or chunk. By counts, not by times: imports that wait for
-a sweep are complete in the end, and only slower.
+a sweep are complete in the end, and only slower. What must not wait behind imports (reminders, the sweep) is on a queue
+of its own.
 
 Cannot see: anything where nobody listened to Redis; messages that would be sent again if any waited for long; how soon
 a message was sent.
@@ -41,11 +42,15 @@ LEFT JOIN (SELECT batch, idx, count(*) AS swept FROM log_lines
 LEFT JOIN (SELECT DISTINCT batch, idx FROM ({_FAILED})) f USING (batch, idx)
 WHERE c.status = 'DONE' AND f.batch IS NULL ORDER BY c.batch, c.idx
 """
+_WAITING_BEHIND_IMPORTS = """
+SELECT task, queue, count(*), min(message_id) FROM publishes
+WHERE (starts_with(task, 'reminders.') OR task = 'healthkit.sweep') AND queue <> 'high' GROUP BY ALL ORDER BY ALL
+"""
 _Found = tuple[str, dict[str, Any]]
 
 
 def check(evidence: Evidence) -> tuple[Anomaly, ...]:
-    """Batches without a message, then chunks that only the sweeper sent, then chunks that were sent over and over."""
+    """Batches without a message, chunks that only the sweeper sent or that were sent over and over, the wrong queue."""
     if not evidence.expectations.is_control or not evidence.rows("SELECT 1 FROM publishes LIMIT 1"):
         return ()
     found: list[_Found] = [
@@ -68,4 +73,8 @@ def check(evidence: Evidence) -> tuple[Anomaly, ...]:
     ]
     for each, share in ((swept, SWEPT_SHARE), (repeated, REPEATED_SHARE)):
         found += each if len(each) > max(FEW, share * len(messages)) else []
+    found += [
+        (f"{times} messages of {task} were put on queue {queue}, behind the imports", {"task": task, "message": first})
+        for task, queue, times, first in evidence.rows(_WAITING_BEHIND_IMPORTS)
+    ]
     return tuple(named(Kind.WRONG_ACCOUNTING, found))

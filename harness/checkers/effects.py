@@ -5,8 +5,8 @@ tell a repeat from another reminder, and a key is of one (reminder, due time) on
 time) are `duplicated`; so is a repeat with the same key after it was accepted, unless a fault was in flight around it
 (then it is *redelivered*: the gateway folds it by its key). *Missed*: acknowledged by createReminder and never
 accepted, although noted as sent, or due and nothing moves any more, or due before the end of the run less the allowed
-lateness. *Late*: accepted after the allowed lateness, counted from the due time or from the end of the fault that stood
-in the way. Early, altered or unordered reminders are wrong.
+lateness. *Late*: accepted after the allowed lateness, counted from the due time, from when it was ordered if that was
+later, or from the end of the fault that stood in the way. Early, altered or unordered reminders are wrong.
 
 A *tick* (entry, due time) is done once and published once (unless a fault stood between two publishes of it); between
 the first and last due time of an entry each interval has a row, done or reported as missed (where a store was away:
@@ -36,7 +36,7 @@ FROM received GROUP BY reminder_id, due_ms ORDER BY reminder_id, due_ms
 """
 _ORDERED = """
 SELECT facts->>'reminder_id', any_value(facts->>'key'), any_value(facts->>'text'),
-       any_value(epoch_ms(CAST(facts->>'due' AS TIMESTAMPTZ)))
+       min(greatest(epoch_ms(CAST(facts->>'due' AS TIMESTAMPTZ)), ended_ms))
 FROM ops WHERE kind = 'create_reminder' AND outcome = 'OK' GROUP BY ALL ORDER BY ALL
 """
 _UNTOLD = "SELECT id, text, due_ms FROM reminders"
@@ -69,7 +69,7 @@ _Found = tuple[str, dict[str, Any]]
 def check(evidence: Evidence) -> tuple[Anomaly, ...]:
     """Reminders, then ticks."""
     ordered = {
-        reminder_id: (key, text, due_ms) for reminder_id, key, text, due_ms in evidence.rows(_ORDERED) if reminder_id
+        reminder_id: (key, text, owed_ms) for reminder_id, key, text, owed_ms in evidence.rows(_ORDERED) if reminder_id
     }
     received = {(reminder_id, due_ms): requests for reminder_id, due_ms, requests in evidence.rows(_RECEIVED)}
     return (
@@ -167,19 +167,21 @@ def _missed(
     said_to_be_sent = {reminder for (reminder,) in evidence.rows(_SAID_TO_BE_SENT)}
     missed: list[_Found] = []
     late: list[_Found] = []
-    for reminder, (key, _text, due_ms) in ordered.items():
+    for reminder, (key, _text, owed_ms) in ordered.items():
         ids = {"reminder": reminder, "key": key}
         at_ms = first_accepted.get(reminder)
         # A fault that stood in the way while it was due moves the moment from which lateness counts.
-        limit_ms = reached(harmed, due_ms, due_ms + late_ms) + late_ms
+        limit_ms = reached(harmed, owed_ms, owed_ms + late_ms) + late_ms
         # Where nothing moves, what was not sent by now never will be.
-        sent_by_ms = limit_ms if evidence.moving else due_ms
+        sent_by_ms = limit_ms if evidence.moving else owed_ms
         if at_ms is None and reminder in said_to_be_sent:
             missed.append((f"reminder {reminder} ({key}) is noted as sent, but the gateway never took it", ids))
         elif at_ms is None and end_ms is not None and end_ms > sent_by_ms:
             missed.append((f"reminder {reminder} ({key}) was acknowledged and never sent", ids))
         elif at_ms is not None and at_ms > limit_ms:
-            late.append((f"reminder {reminder} ({key}) was sent {(at_ms - due_ms) / 1000:.1f} s after it was due", ids))
+            late.append(
+                (f"reminder {reminder} ({key}) was sent {(at_ms - owed_ms) / 1000:.1f} s after it was due", ids)
+            )
     return [*named(Kind.MISSED_EFFECT, missed), *named(Kind.LATE, late)]
 
 

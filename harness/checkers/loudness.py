@@ -2,13 +2,14 @@
 
 *Heard*: one of the signals that the scenario declares for the fault (a log event, a problem code of /health/imports, a
 metric that rises) first appears between the bite and `until_s` after the heal, and names one of the declared texts. A
-signal that sounded before the bite as well says nothing and does not count. *Trace*: a chunk that FAILED has a log line
-`chunk_failed` with its batch and index; a dead letter has a line `dead_lettered` that names its message, or its batch
-and chunk, both at level ERROR; a missed tick has a line `tick_missed` that names or counts it, a delivery given up one
-`reminder_failed`, an ABANDONED batch one `batch_finished` or `upload_abandoned`. In a control nothing may be heard: a
-line at level ERROR or above, or a problem of /health/imports that outlasts one reading, is a `false_alarm`; not so what
-the lab's own readings confirm (work waiting on a slow machine), unless it calls a batch overdue that moved within
-`overdue_s`. Of an outage of Postgres at least one worker says, without a batch, that it could not sweep.
+signal that sounded before the bite as well says nothing and does not count; a metric says as much as it then rises
+more. *Trace*: a chunk that FAILED has a log line `chunk_failed` with its batch and index; a dead letter has a line
+`dead_lettered` that names its message, or its batch and chunk, both at level ERROR; a missed tick has a line
+`tick_missed` that names or counts it, a delivery given up one `reminder_failed`, an ABANDONED batch one
+`batch_finished` or `upload_abandoned`. In a control nothing may be heard: a line at level ERROR or above, or a problem
+of /health/imports that outlasts one round of questions, is a `false_alarm`; not so what the lab itself confirms (work
+waiting on a slow machine, a reminder that came late), unless it calls a batch overdue that moved within `overdue_s`. Of
+an outage of Postgres at least one worker says, without a batch, that it could not sweep.
 
 Cannot see: whether anybody looks at the logs; signals shorter than the watch's interval.
 """
@@ -73,33 +74,47 @@ _ALARMS = """
 SELECT replica, event, any_value(message), count(*) FROM log_lines
 WHERE level IN ('ERROR', 'CRITICAL', 'FATAL') GROUP BY replica, event ORDER BY ALL
 """
-# What is overdue on a slow machine is overdue: such an alarm is false only where the lab itself saw nothing waiting. An
-# answer of /health/imports may stand beside several readings of the stores, the last of which know of later.
+# An alarm that outlasts one round of questions. What is overdue on a slow machine is overdue: such an alarm is false
+# only where the lab itself saw nothing waiting, and could see. An answer of /health/imports may stand beside several
+# readings of the stores, the last of which know of later.
 _HEALTH_ALARMS = """
-SELECT code, count(*), any_value(text) FROM (
+WITH rounds AS (
+    SELECT read_at, row_number() OVER (ORDER BY read_at) AS round
+    FROM (SELECT DISTINCT reading->>'imports_at' AS read_at FROM readings WHERE (reading->>'imports_at') IS NOT NULL)
+), named AS (
     SELECT p->>'code' AS code, read_at, max(pending + queued) AS waiting, any_value(p::VARCHAR) AS text FROM (
         SELECT reading->>'imports_at' AS read_at,
                unnest(CAST(json_extract(reading, '$.imports.*.problems[*]') AS JSON[])) AS p,
-               coalesce(CAST(reading->'$.chunks.PENDING' AS BIGINT), 0) AS pending,
-               coalesce(list_sum(CAST(json_extract(reading, '$.queues.*') AS BIGINT[])), 0) AS queued
+               CASE WHEN (reading->'$.chunks') IS NULL THEN 1
+                    ELSE coalesce(CAST(reading->'$.chunks.PENDING' AS BIGINT), 0) END AS pending,
+               CASE WHEN (reading->'$.queues') IS NULL THEN 1
+                    ELSE coalesce(list_sum(CAST(json_extract(reading, '$.queues.*') AS BIGINT[])), 0) END AS queued
         FROM readings)
-    GROUP BY ALL)
-WHERE NOT (code IN ('import_overdue', 'message_overdue') AND waiting > 0)
-  AND NOT (code = 'ticks_missed' AND EXISTS (SELECT 1 FROM ticks t WHERE t.status = 'missed'))
-GROUP BY code HAVING count(*) > 1 ORDER BY ALL
+    GROUP BY ALL
+), alarms AS (
+    SELECT code, round, text, lead(round) OVER (PARTITION BY code ORDER BY round) AS following
+    FROM named JOIN rounds USING (read_at)
+    WHERE NOT (code IN ('import_overdue', 'message_overdue') AND waiting > 0)
+      AND NOT (code = 'ticks_missed' AND EXISTS (SELECT 1 FROM ticks t WHERE t.status = 'missed'))
+      AND NOT (code = 'reminders_overdue' AND EXISTS (
+          SELECT 1 FROM received r JOIN ops o ON o.kind = 'create_reminder' AND o.facts->>'reminder_id' = r.reminder_id
+          WHERE r.at_ms - greatest(r.due_ms, o.ended_ms) > $overdue_ms))
+)
+SELECT code, count(*), any_value(text) FROM alarms GROUP BY code HAVING bool_or(following = round + 1) ORDER BY ALL
 """
 # A batch moves when a chunk of it arrives and when one ends; a move from shortly before the question may not count yet.
 _MOVING_ALARMS = f"""
-SELECT p->>'batch' AS batch, count(DISTINCT asked), any_value(p::VARCHAR) FROM (
-    SELECT i->>'asked' AS asked, epoch_ms(CAST(i->>'asked' AS TIMESTAMPTZ)) AS asked_ms,
+SELECT p->>'batch' AS batch, count(DISTINCT read_at), any_value(p::VARCHAR) FROM (
+    SELECT read_at, epoch_ms(CAST(i->>'asked' AS TIMESTAMPTZ)) AS asked_ms,
            epoch_ms(CAST(i->>'answered' AS TIMESTAMPTZ)) AS answered_ms,
            unnest(CAST(json_extract(i, '$.problems[*]') AS JSON[])) AS p
-    FROM (SELECT unnest(CAST(json_extract(reading, '$.imports.*') AS JSON[])) AS i FROM readings))
+    FROM (SELECT reading->>'imports_at' AS read_at, unnest(CAST(json_extract(reading, '$.imports.*') AS JSON[])) AS i
+          FROM readings))
 WHERE p->>'code' = 'import_overdue' AND EXISTS (
     SELECT 1 FROM (SELECT batch, created_ms AS moved_ms FROM chunks UNION ALL SELECT batch, finished_ms FROM chunks) m
     WHERE m.batch = p->>'batch' AND m.moved_ms <= asked_ms - {COMMITTED_MS}
       AND m.moved_ms > answered_ms - $overdue_ms)
-GROUP BY ALL HAVING count(DISTINCT asked) > 1 ORDER BY ALL
+GROUP BY ALL HAVING count(DISTINCT read_at) > 1 ORDER BY ALL
 """
 _SWEEPS_FAILED = """
 SELECT count(*) FROM log_lines WHERE event = 'database_unavailable' AND level = 'ERROR' AND service = 'worker'
@@ -153,16 +168,17 @@ def _unswept(evidence: Evidence) -> Iterator[_Found]:
             yield words, {"fault": fault.label(), "sources": "log:database_unavailable"}
 
 
-def _heard(evidence: Evidence, source: str) -> list[tuple[int, str]]:
+def _heard(evidence: Evidence, source: str) -> list[tuple[int, str, float]]:
+    """When, in which words, and how loud: each line and problem is as loud as another, a metric by how much it rose."""
     medium, _, name = source.partition(":")
     match medium:
         case "log":
-            return [(at, str(text)) for at, text in evidence.rows(_LOG, {"name": name})]
+            return [(at, str(text), 1.0) for at, text in evidence.rows(_LOG, {"name": name})]
         case "health":
-            return [(at, str(text)) for at, text in evidence.rows(_HEALTH, {"name": name})]
+            return [(at, str(text), 1.0) for at, text in evidence.rows(_HEALTH, {"name": name})]
         case "metric":
-            values = [(at, str(text)) for at, text in evidence.rows(_METRIC, {"name": name})]
-            return [now for before, now in pairwise(values) if float(now[1]) > float(before[1])]
+            values = [(at, float(text)) for at, text in evidence.rows(_METRIC, {"name": name})]
+            return [(at, str(now), now - before) for (_, before), (at, now) in pairwise(values) if now > before]
         case _:
             raise ValueError(f"a signal is log:…, health:… or metric:…, not {source!r}")
 
@@ -172,14 +188,18 @@ def _unheard(evidence: Evidence, signal: LoudSignal, fault: Injected) -> list[_F
     until_ms = (ms_of(fault.healed_at) if fault.healed_at else bite_ms) + int(signal.until_s * 1000)
     # The bite is noted when the receipt is read; what the harm itself caused may be a little older than that.
     inject_ms = ms_of(fault.injected_at)
+    begun_ms = ms_of(evidence.started_at) if evidence.started_at is not None else inject_ms
     sounded_before: list[str] = []
     for source in signal.sources:
-        heard = [(at, text) for at, text in _heard(evidence, source)
+        heard = [(at, loud) for at, text, loud in _heard(evidence, source)
                  if not signal.names or any(name in text for name in signal.names)]  # fmt: skip
-        if any(at < inject_ms for at, _ in heard):
-            sounded_before.append(source)
-        elif any(inject_ms <= at <= until_ms for at, _ in heard):
+        before = sum(loud for at, loud in heard if at < inject_ms)
+        after = sum(loud for at, loud in heard if inject_ms <= at <= until_ms)
+        is_louder = source.startswith("metric:") and after * (inject_ms - begun_ms) > before * (until_ms - inject_ms)
+        if after and (not before or is_louder):
             return []
+        if before:
+            sounded_before.append(source)
     ids = {"fault": fault.label(), "sources": ", ".join(signal.sources)}
     if sounded_before:
         return [
@@ -192,15 +212,15 @@ def _unheard(evidence: Evidence, signal: LoudSignal, fault: Injected) -> list[_F
 def _false_alarms(evidence: Evidence) -> list[Anomaly]:
     if not evidence.expectations.is_control:
         return []
+    overdue = {"overdue_ms": int(evidence.expectations.overdue_s * 1000)}
     found: list[_Found] = [
         (f"{replica} logged {times} × {event or 'an error'} without any fault: {message}", {"service": replica})
         for replica, event, message, times in evidence.rows(_ALARMS)
     ]
     found += [
         (f"/health/imports named {code} in {times} readings without any fault: {text}", {"code": code})
-        for code, times, text in evidence.rows(_HEALTH_ALARMS)
+        for code, times, text in evidence.rows(_HEALTH_ALARMS, overdue)
     ]
-    overdue = {"overdue_ms": int(evidence.expectations.overdue_s * 1000)}
     found += [
         (f"/health/imports called batch {batch} overdue in {times} readings, though it moved: {text}", {"batch": batch})
         for batch, times, text in evidence.rows(_MOVING_ALARMS, overdue)

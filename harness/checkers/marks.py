@@ -25,8 +25,9 @@ WHERE s.mark IN ('valid', 'duplicate')
   AND NOT (j.reason = 'uuid_conflict' AND EXISTS (
       SELECT 1 FROM samples o JOIN fates f ON f.rid = o.rowid
       WHERE o.uuid = s.uuid AND o.user_id = s.user_id AND o.nk <> s.nk AND f.fate = 'present'))
-  -- Too late for a day that retention has closed (the local day is at most one away from UTC's).
-  AND NOT ($may_clean AND j.reason = 'day_closed' AND EXISTS (
+  -- Too late for a day that retention has closed (the local day is at most one away from UTC's). What is known already
+  -- is a duplicate, however closed its day.
+  AND NOT ($may_clean AND s.mark = 'valid' AND j.reason = 'day_closed' AND EXISTS (
       SELECT 1 FROM aggregates a WHERE a.user_id = s.user_id AND a.type = s.type AND a.closed
         AND abs(date_diff('day', a.day, CAST(epoch_ms(s.end_ms) AS DATE))) <= 1))
 ORDER BY s.sample LIMIT $limit

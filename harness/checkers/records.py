@@ -1,8 +1,9 @@
 """Invariant: a stored record says what was sent: value at full float64, times, unit, category, UUID, and its source.
 
 A record that matches an attempted sample by natural tuple is right in all those fields; beyond it the UUID must be one
-that was sent with this tuple, and the source must have a name and the kind that were sent for it, and the kind's
-precedence. A record with another content under a sample's UUID, or at its chunk, time and source, is *wrong*.
+that was sent with this tuple, and the source must be its user's own and have a name and the kind that were sent for it,
+and the kind's precedence. A record with another content under a sample's UUID, or at its chunk, time and source, is
+*wrong*.
 
 Cannot see: which of several names sent for one source is the right one (the display name is not part of a sample).
 """
@@ -47,6 +48,10 @@ WHERE NOT list_contains(sent.names, d.name) OR NOT list_contains(sent.kinds, d.k
    OR d.precedence <> CASE d.kind WHEN 'watch' THEN 1 WHEN 'phone' THEN 2 ELSE 3 END
 ORDER BY d.id
 """
+_STRANGERS_SOURCE = """
+SELECT r.user_id, d.user_id, d.id, any_value(d.identifier), count(*), min(r.id)
+FROM records r JOIN sources d ON d.id = r.source_id WHERE d.user_id <> r.user_id GROUP BY ALL ORDER BY ALL
+"""
 
 
 def check(evidence: Evidence) -> tuple[Anomaly, ...]:
@@ -86,6 +91,16 @@ def check(evidence: Evidence) -> tuple[Anomaly, ...]:
                     {"source": source, "user": user},
                 )
                 for source, user, identifier, name, kind, rank, names, kinds in evidence.rows(_WRONG_SOURCE)
+            ],
+        ),
+        *named(
+            Kind.WRONG_RECORD,
+            [
+                (
+                    f"{count} records of user {user_id} hang on source {identifier} of user {other_id}",
+                    {"source": source, "user_id": user_id, "record": record},
+                )
+                for user_id, other_id, source, identifier, count, record in evidence.rows(_STRANGERS_SOURCE)
             ],
         ),
     )

@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, TypeVar
 
-import redis
-
 from harness.anomaly import Kind
 from harness.clock import wait_for
 from harness.demands.claims import expect_freed, lines_about, over_at
 from harness.drivers.protocol import State
 from harness.drivers.service_health import CHECK_TIMEOUT_S
 from harness.errors import Inconclusive, WaitTimeout
+from harness.evidence.broker_view import connect
 from harness.evidence.evidence import Bound, LoudSignal
 from harness.experiment.experiment import Experiment
 from harness.experiment.harm import Live
@@ -248,7 +247,7 @@ def await_waiting_messages(x: Experiment, *, at_least: int) -> dict[str, int] | 
     """Wait until so many import messages wait in Redis; how many, and None in a run without faults."""
     if not x.faulted:
         return None
-    client = redis.Redis.from_url(x.stack.redis_url(), socket_timeout=5.0)
+    client = connect(x.stack.redis_url())
 
     def waiting() -> int:
         length: Any = client.llen("default")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from harness.anomaly import Kind
@@ -29,19 +29,20 @@ def expect_refusal(x: Experiment, *, replica: str, without: str) -> None:
 
     Put back and seen healthy again before this returns.
     """
-    expect_change_refused(x, replica=replica, changes={without: None}, named=without, words=f"without {without}")
+    expect_change_refused(x, replica=replica, changes={without: None}, named=(without,), words=f"without {without}")
 
 
 def expect_change_refused(
-    x: Experiment, *, replica: str, changes: Mapping[str, str | None], named: str, words: str
+    x: Experiment, *, replica: str, changes: Mapping[str, str | None], named: Iterable[str], words: str
 ) -> None:
-    """Start a replica with another environment: as `expect_refusal`; the message must name the variable `named`."""
+    """Start a replica with another environment: as `expect_refusal`; the message must name all of `named`."""
     service = replica.rpartition("-")[0]
     seen_before = len(x.stack.logs(replica))
     changed = x.inject(ChangeEnv(replica, changes))
     if changed is None:
         return
-    ids = {"service": service, "variable": named}
+    names = tuple(named)
+    ids = {"service": service, "variable": ", ".join(names)}
     x.refusals.add(replica)
     end = _ended(x, replica)
     x.expect(
@@ -54,11 +55,12 @@ def expect_change_refused(
     if end is not None and end.code == EXIT_CONFIG:
         refusals = [line for text in x.stack.logs(replica)[seen_before:] if (line := _refusal(text)) is not None]
         messages = [str(each.get("message")) for each in refusals]
-        naming = [each for each in messages if named in each and service in each]
+        naming = [each for each in messages if service in each and all(f"{name}: " in each for name in names)]
         x.expect(
             len(refusals) == 1 and len(naming) == 1,
             otherwise=Kind.SILENT,
-            summary=f"{replica} {words}: {len(refusals)} refusals logged, {len(naming)} name {named} and service",
+            summary=f"{replica} {words}: {len(refusals)} refusals logged, {len(naming)} name the service and "
+            f"{ids['variable']}",
             ids=ids,
         )
         x.witness(f"{service} refused to start {words}", refusals[:1])

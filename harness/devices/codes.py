@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from harness.devices import queries
 from harness.devices.caller import Call, Caller, Result
 from harness.ledger import Outcome
 
 # The app's CODE_ATTEMPTS; the lab keeps its own copy.
 CODE_ATTEMPTS = 5
+AT_ONCE = "at_once"
+"""How the two uses of a code are marked of which nobody can say before which one works."""
 _CODES = 10**6
 _NO_CODE = "000000"
 """One in a million is; a visitor's own is used up before this is tried."""
+
+
+def try_codes(caller: Caller, *, replicas: tuple[str, ...]) -> None:
+    """Use codes in every way that a phone may, and guess some."""
+    for attempt in (code_across_replicas, use_twice_at_once, guess_codes, mistype_code):
+        attempt(caller, replicas=replicas)
 
 
 def code_across_replicas(caller: Caller, *, replicas: tuple[str, ...]) -> None:
@@ -26,6 +36,17 @@ def code_across_replicas(caller: Caller, *, replicas: tuple[str, ...]) -> None:
     used = _try(caller, code, use="first", replica=second, made_on=first, is_right=True)
     if used.outcome is Outcome.OK:
         _try(caller, code, use="second", replica=first, made_on=first)
+
+
+def use_twice_at_once(caller: Caller, *, replicas: tuple[str, ...]) -> None:
+    """Use one code on two replicas at the same moment: it must work once. Noted as facts, for the checker."""
+    code = _request(caller)
+    if code is None:
+        return
+    pair = (replicas[0], replicas[-1]) if replicas else (None, None)
+    with ThreadPoolExecutor(max_workers=len(pair), thread_name_prefix="at-once") as pool:
+        for tried in [pool.submit(_try, caller, code, use=AT_ONCE, replica=each, is_right=None) for each in pair]:
+            tried.result()
 
 
 def guess_codes(caller: Caller, *, replicas: tuple[str, ...]) -> None:
@@ -71,7 +92,7 @@ def _try(
     use: str,
     replica: str | None,
     made_on: str | None = None,
-    is_right: bool = False,
+    is_right: bool | None = False,
 ) -> Result:
     return caller.make(
         Call(

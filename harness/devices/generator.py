@@ -30,6 +30,8 @@ from harness.devices.types import SAMPLE_TYPES, SampleType
 CHUNK_SIZE = 100
 # What devices of all people call one of their imports: a key is a device's own.
 EVERYBODYS_KEY = "everybody's import"
+EVERYBODYS_ANCHOR = "everybody's anchor"
+"""Where every backfill ends: an anchor is opaque, and its device's and type's own."""
 # What one person's devices record in thirty days, about.
 FULL_MONTH = 35_000
 _FEWEST_PER_TYPE = 10
@@ -178,7 +180,7 @@ def _batch(
         key=key,
         type=kind.identifier,
         starting_anchor=None,
-        new_anchor=f"{key}/end",
+        new_anchor=EVERYBODYS_ANCHOR if shape.specials else f"{key}/end",
         chunks=cut(ready, size=shape.chunk_size),
         is_everybodys=shape.specials and kind is SAMPLE_TYPES[-1],
     )

@@ -2,7 +2,7 @@
 
 What two people have in common to the last bit; two equally good sources in one hour; the hour that comes twice, and the
 night of it, an hour longer or shorter than the clock says; what lasts for days and is of the first of them only; what
-begins, or of sleep ends, at midnight to the second.
+begins, or of sleep ends, at midnight to the second; the largest number that is allowed, on a day of its own.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ _EVERYBODYS = (
     Source("com.example.Everybody", "Everybody's Watch", "watch"),
 )
 _MIDNIGHT_DAY = 17  # of the window: nowhere is the clock changed then
+_LARGEST_NAME = "largest"
+_LARGEST = 1e100
+"""The app's LARGEST; the lab keeps its own copy."""
 _AWAY_US = 20 * _MINUTE_US
 _HOUR_US = 60 * _MINUTE_US
 _DAY_US = 24 * _HOUR_US
@@ -54,6 +57,8 @@ def landmarks(kind: SampleType, *, owner: Wearer, prefix: str, mark: Mark) -> li
         ]
     else:  # of sleep a night of days would cover all others
         spots.append(("days", owner.watch.key, _NOON_US + 3 * _DAY_US, 6 * _DAY_US, owner.watch))
+    if not kind.categories:
+        spots.append((_LARGEST_NAME, owner.watch.key, _NOON_US - 5 * _DAY_US, _MINUTE_US, owner.watch))
     return [
         Sample(
             key=f"{prefix}/{name}",
@@ -61,7 +66,7 @@ def landmarks(kind: SampleType, *, owner: Wearer, prefix: str, mark: Mark) -> li
             start_us=start_us,
             end_us=start_us + length_us,
             # No two alike, so that it shows which of them was taken.
-            value=value if isinstance(value, str) else value - turn,
+            value=_LARGEST if name == _LARGEST_NAME else value if isinstance(value, str) else value - turn,
             unit=kind.unit,
             source=source,
             uuid=str(uuid.uuid5(uuid.NAMESPACE_URL, f"{whose}/{kind.identifier}/{name}")),

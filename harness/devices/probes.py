@@ -19,6 +19,8 @@ from harness.ledger import Outcome
 # What people call one of their reminders: a key is its user's own.
 EVERYBODYS_KEY = "everybody's reminder"
 LONGEST_TEXT = 1_000
+# How long a reminder's time was over when a phone that was offline came to order it: it is sent all the same, at once.
+TOO_LATE = timedelta(hours=30)
 _DETAILS = ", ½ tablet at 8 o’clock with a glass of water 💊"
 _ELSEWHERE = timezone(timedelta(hours=-3, minutes=-30))
 

@@ -40,8 +40,9 @@ class Habits:
     other one's, by chance). `late` names phones (devices) that begin only when told to, by `start_late`; `held_back`
     batches of which nothing is uploaded before `let_upload`.
     `syncs` incremental syncs of each type follow the backfill. `reminders` are all due at one moment, between
-    `reminder_due_in_s` and a second later. A phone pauses for `pace_s` after each op, as long as nobody waits for it to
-    be done (`Fleet.join`). `retry_for_s` bounds one op, `patience_s` a phone's whole life.
+    `reminder_due_in_s` and a second later; each person's first phone orders one more, whose time is over
+    (`probes.TOO_LATE`). A phone pauses for `pace_s` after each op, as long as nobody waits for it to be done
+    (`Fleet.join`). `retry_for_s` bounds one op, `patience_s` a phone's whole life.
     """
 
     syncs: int = 1
@@ -319,17 +320,12 @@ class Fleet:
         self._send(phone, unanchored_plan(phone.plan, seed=self.shape.seed), rng=random.Random(self.shape.seed))
 
     def _extras(self, phone: Phone, *, number: int, rng: random.Random) -> None:
-        codes.code_across_replicas(phone.caller, replicas=self._balancer.names())
-        codes.guess_codes(phone.caller, replicas=self._balancer.names())
-        codes.mistype_code(phone.caller, replicas=self._balancer.names())
+        codes.try_codes(phone.caller, replicas=self._balancer.names())
+        if not phone.plan.number:
+            probes.order_reminder(phone.caller, number=self.habits.reminders, due=utc_now() - probes.TOO_LATE)
         due = utc_now() + timedelta(seconds=self.habits.reminder_due_in_s + rng.random())
         for turn in range(self.habits.reminders):
-            probes.order_reminder(
-                phone.caller,
-                number=turn,
-                due=due,
-                is_everybodys=turn == phone.plan.number == 0,
-            )
+            probes.order_reminder(phone.caller, number=turn, due=due, is_everybodys=turn == phone.plan.number == 0)
         _ask_aggregates(phone, rng.choice(phone.plan.batches).type, is_final=False)
         with self._lock:
             others = [

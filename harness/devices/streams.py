@@ -54,12 +54,12 @@ class Wearer:
 
 
 def wearer(*, user: str, zone: str) -> Wearer:
-    """A person's sources; the names hold what trips up careless code (apostrophe, umlaut, emoji)."""
+    """A person's sources; their names hold what trips up careless code (apostrophe, umlaut, emoji, superscript)."""
     return Wearer(
         zone=zone,
         watch=Source(f"com.apple.health.{user}.Watch", f"Zoë {user}'s Watch ⌚", "watch"),
         phone=Source(f"com.apple.health.{user}.Phone", f"{user}'s iPhone", "phone"),
-        third_party=Source(f"de.läufer.{user}", f"Läufer & Söhne {user}", "third_party"),
+        third_party=Source(f"de.läufer².{user}", f"Läufer & Söhne {user}", "third_party"),
     )
 
 

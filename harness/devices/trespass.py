@@ -7,6 +7,9 @@ from harness.devices.caller import Call, Caller
 from harness.devices.phone import OpenBatch, Phone, start_variables
 from harness.devices.types import SAMPLE_TYPES
 
+MOST_CHUNKS = 10_000
+"""The app's MAX_CHUNKS_PER_BATCH, which none of these imports comes near; the lab keeps its own copy."""
+
 
 def ask_with_forged_token(phone: Phone, *, batch: OpenBatch) -> None:
     """Ask with tokens that nobody was given, one of them the own one but for a character: 401."""
@@ -36,6 +39,7 @@ def start_another(caller: Caller, *, batch: OpenBatch) -> None:
     other = next(kind.identifier for kind in SAMPLE_TYPES if kind.identifier != plan.type)
     changes: tuple[dict[str, int | str], ...] = (
         {"count": len(plan.chunks) + 1},
+        {"count": MOST_CHUNKS},
         {"to": f"{plan.new_anchor}/other"},
         {"from": f"{plan.key}/other"},
         {"type": other},

@@ -50,7 +50,7 @@ def _empty_tables(stack: Stack) -> None:
 
 
 def _empty_keys(stack: Stack) -> None:
-    client = redis.Redis.from_url(stack.redis_url(), socket_timeout=5.0)
+    client = redis.Redis.from_url(stack.redis_url(), socket_timeout=20.0)
     try:
         keys = [key for key in client.scan_iter(count=1000) if not key.startswith(KEPT_KEYS)]
         for at in range(0, len(keys), 1000):

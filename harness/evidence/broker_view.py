@@ -37,8 +37,8 @@ class Message:
         return self.tick is not None
 
 
-def connect(redis_url: str, *, timeout_s: float = 2.0) -> redis.Redis:
-    """A client whose every call is bounded."""
+def connect(redis_url: str, *, timeout_s: float = 20.0) -> redis.Redis:
+    """A client whose every call is bounded; by default so that a machine that stands still for a while fails nobody."""
     return redis.Redis.from_url(redis_url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s)
 
 

@@ -191,10 +191,13 @@ def observe(
     load_ledger(tables, directory)
     load_watch(tables, directory)
     load_monitor(tables, directory)
-    observe_postgres(tables, dsn, with_fingerprints=with_fingerprints)
+    try:
+        observe_postgres(tables, dsn, with_fingerprints=with_fingerprints)
+    finally:
+        if logs is not None:
+            logs.save(directory / "logs")
     name_batches(tables)
     if logs is not None:
-        logs.save(directory / "logs")
         load_logs(tables, directory / "logs")
     observe_redis(tables, redis_url)
     if receiver_url is not None:

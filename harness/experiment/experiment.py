@@ -91,7 +91,7 @@ class Experiment:
     watch: Watch = field(init=False)
     commits: CommitWait = field(init=False)
     contention: Contention = field(default_factory=Contention)
-    started_at: datetime = field(default_factory=utc_now)
+    started_at: datetime = field(init=False)
     has_worked: bool = False
     monitor: Monitor | None = None
     _tripwires: dict[Point, MidChunk] = field(default_factory=dict)
@@ -107,6 +107,7 @@ class Experiment:
             self.stack.dsn(), timeout_s=self.times.statement_timeout_s, on_parked=self._note_commit
         )
         self.logs = LogCut.now(self.stack.directory / "logs")
+        self.started_at = utc_now()
         self.fleet = self.make_crowd(self)
         watched = Watched(
             dsn=self.stack.dsn(),
@@ -250,6 +251,8 @@ class Experiment:
     def see_parked(self, parked: Parked) -> None:
         """Whether the worker still stands where it was parked. Raises: Inconclusive when it does not."""
         if not self._tripwires[parked.point].holds(parked):
+            # Whatever a row demands of its executions is about a chunk that was harmed half done.
+            self.executions.pop((parked.point.batch_key, parked.point.chunk_index), None)
             raise Inconclusive(
                 f"chunk {parked.point.chunk_index} of {parked.point.batch_id} is not half done any more: backend "
                 f"{parked.backend_pid} of {parked.replica} left its tripwire before it was released"

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.anomaly import Anomaly, Kind
+from harness.anomaly import TIMED, Anomaly, Kind
 from harness.checkers.suite import Findings
 from harness.drivers.pool import Pool
 from harness.drivers.protocol import Stack
@@ -23,6 +23,7 @@ from harness.experiment.crowd import Crowd
 from harness.experiment.experiment import Experiment, fleet_of, new_experiment
 from harness.experiment.judgement import judge_run
 from harness.experiment.phases import Phases
+from harness.experiment.standstill import Standstill, StandstillWatch
 from harness.experiment.steady import gate_problems, steady_problems
 from harness.receipt import Injected
 from harness.rows.plan import Plan
@@ -71,6 +72,14 @@ class _Findings:
     heal_failed: bool = False
     is_stack_as_new: bool = True
     skipped: str | None = None
+
+    def doubt_what_is_timed(self, standstills: Sequence[Standstill]) -> None:
+        """While the machine stood still everything was late: then no anomaly that says so is a fact about the app."""
+        if not standstills:
+            return
+        longest = max(standstills, key=lambda each: each.lasted_s)
+        self.doubts += [f"{longest}: {each.summary}" for each in self.anomalies if each.kind in TIMED]
+        self.anomalies = [each for each in self.anomalies if each.kind not in TIMED]
 
 
 def play(
@@ -157,6 +166,8 @@ def _play_on(
         phases=phases,
         make_crowd=session.make_crowd,
     )
+    standstills = StandstillWatch()
+    standstills.start()
     try:
         try:
             scenario(x)
@@ -172,7 +183,11 @@ def _play_on(
         unsteady = steady_problems(stack, times=plan.times(), allowance_s=x.control_s, crowding=x.crowding)
         _take(judge_run(x), x, found)
         found.anomalies += unsteady
+        for each in standstills.seen:
+            phases.note(str(each))
+        found.doubt_what_is_timed(standstills.seen)
     finally:
+        standstills.stop()
         try:
             x.undo()
         finally:

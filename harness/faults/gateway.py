@@ -11,7 +11,7 @@ import httpx
 from harness.drivers.protocol import Stack
 from harness.tls import trusted
 
-TIMEOUT_S = 5.0
+TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)

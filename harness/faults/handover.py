@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import redis
-
 from harness.clock import wait_for
 from harness.drivers.protocol import Stack, State
 from harness.errors import Inconclusive, WaitTimeout
+from harness.evidence.broker_view import connect
 from harness.witness import message_of
 
 QUEUE: Final = "default"
@@ -51,7 +50,7 @@ class LosePoppedMessage:
 
     def look(self, stack: Stack) -> str:
         """Where the message is: in the queue, noted as unacked, or nowhere."""
-        with _client(stack) as client:
+        with connect(stack.redis_url()) as client:
             if not self._popped:
                 return f"{client.llen(QUEUE)} messages in {QUEUE}; {self.target} {stack.state(self.target)}"
             places = [
@@ -73,7 +72,7 @@ class LosePoppedMessage:
             stack.freeze(each)
         for each in self.workers:
             stack.stop_replica(each)
-        with _client(stack) as client:
+        with connect(stack.redis_url()) as client:
             self._await(lambda: client.llen(QUEUE) > 0, "a message in the queue that nobody pops", MESSAGES_TIMEOUT_S)
             for _ in range(TRIES):
                 self._await(lambda: not _is_waited_for(client), "earlier polls to run out", POLL_TIMEOUT_S)
@@ -88,7 +87,7 @@ class LosePoppedMessage:
 
     def heal(self, stack: Stack) -> None:
         """Give back what was held, start the worker, let the others go on."""
-        with _client(stack) as client:
+        with connect(stack.redis_url()) as client:
             while client.lmove(HELD, QUEUE, "LEFT", "RIGHT") is not None:
                 pass
         for each in (*self.beats, self.target):
@@ -144,7 +143,3 @@ def _hold_back(client: Any) -> None:
 def _is_waited_for(client: Any) -> bool:
     """Whether a connection waits in BRPOP for the queue; only workers do."""
     return any(each["cmd"] == "brpop" and "b" in each["flags"] for each in client.client_list())
-
-
-def _client(stack: Stack) -> redis.Redis:
-    return redis.Redis.from_url(stack.redis_url(), socket_timeout=5.0)

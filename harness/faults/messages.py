@@ -14,6 +14,7 @@ from harness.evidence.broker_view import connect
 from harness.lab_session import lab_session
 
 QUEUE: Final = "default"
+ARGUMENTS: Final = (["one", 2], {"three": None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class PublishUnknown:
 
     def _message(self) -> bytes:
         """As kombu writes it."""
-        body = orjson.dumps([[], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
+        body = orjson.dumps([*ARGUMENTS, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
         return orjson.dumps(
             {
                 "body": base64.b64encode(body).decode(),

@@ -27,6 +27,8 @@ class FloodRequests:
 
     headers: Callable[[int], Mapping[str, str]]
     times: int
+    query: str = queries.ANCHORS
+    variables: Mapping[str, str] = field(default_factory=dict)
     target: str = "api"
     source: str = "HTTP status and Retry-After of every answer"
     bite_timeout_s: float = 1.0
@@ -42,7 +44,7 @@ class FloodRequests:
 
     def inject(self, stack: Stack) -> None:
         """Ask."""
-        body = orjson.dumps({"query": queries.ANCHORS, "variables": {}})
+        body = orjson.dumps({"query": self.query, "variables": dict(self.variables)})
         urls = [f"{url.rstrip('/')}{GRAPHQL_PATH}" for url in stack.api_urls().values()]
         with httpx.Client(timeout=TIMEOUT_S, verify=trusted()) as client:
             for turn in range(self.times):

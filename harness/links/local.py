@@ -10,7 +10,7 @@ from harness.errors import DriverError
 from harness.links.toxics import Bandwidth, BlackHole, HalfOpen, Latency, Refuse, Reset, Slicer, Toxic, Traffic
 from harness.tls import trusted
 
-CALL_TIMEOUT_S = 5.0
+CALL_TIMEOUT_S = 20.0
 KINDS: dict[type[Toxic], str] = {
     Latency: "latency",
     Bandwidth: "bandwidth",

@@ -24,7 +24,7 @@ from harness.errors import DriverError, HealFailed
 from harness.links.local import TcpLink
 from harness.links.toxics import Bandwidth, BlackHole, HalfOpen, Latency, Refuse, Reset, Slicer, Toxic, Traffic
 
-CALL_TIMEOUT_S = 3.0
+CALL_TIMEOUT_S = 20.0
 STREAMS = ("upstream", "downstream")
 ERRORS = (requests.RequestException, InvalidToxic, NotFound, ProxyExists)
 

@@ -39,6 +39,7 @@ UNSUITED: Final[Mapping[str, str]] = MappingProxyType(
         "B8": "slows its phones down before they begin",
         "D1": "slows its phones down before they begin",
         "A11": "tells a phone to vanish before it begins",
+        "W8": "re-drives by hand",
         "W9": "re-drives by hand",
         "W14": "slows its phones down before they begin",
         "A1": "tells a phone to send two chunks at one moment",

@@ -190,14 +190,33 @@ DELIVERIES = {"none": ["reminders_overdue"], "pending": ["reminders_overdue"], "
 @pytest.mark.parametrize("delivery", list(DELIVERIES))
 def test_reminder_that_is_due(delivery: str) -> None:
     registered()
-    sql(f"INSERT INTO reminders_reminder (user_id, key, text, due_at) VALUES (1, 'k', 't', {LONG_AGO})")
+    _order(created_at=LONG_AGO)
     if delivery != "none":
         sent_at = "due_at" if delivery == "sent" else "NULL"
-        sql(
-            "INSERT INTO reminders_delivery (reminder_id, due_at, key, status, attempts, last_error, sent_at)"
-            f" SELECT id, due_at, 'k', '{delivery}', 0, '', {sent_at} FROM reminders_reminder"
-        )
+        _deliver(delivery, sent_at=sent_at)
     assert [each["code"] for each in problems()] == DELIVERIES[delivery]
+
+
+@pytest.mark.parametrize("delivery", ["none", "pending"])
+def test_reminder_that_was_ordered_too_late_is_not_overdue_at_once(delivery: str) -> None:
+    registered()
+    _order(created_at="clock_timestamp()")
+    if delivery == "pending":
+        _deliver(delivery, sent_at="NULL")
+    assert problems() == []
+
+
+def _order(*, created_at: str) -> None:
+    """A reminder that was due long ago; `created_at` is SQL."""
+    values = f"(1, 'k', 't', {LONG_AGO}, {created_at})"
+    sql(f"INSERT INTO reminders_reminder (user_id, key, text, due_at, created_at) VALUES {values}")
+
+
+def _deliver(status: str, *, sent_at: str) -> None:
+    sql(
+        "INSERT INTO reminders_delivery (reminder_id, due_at, key, status, attempts, last_error, sent_at)"
+        f" SELECT id, due_at, 'k', '{status}', 0, '', {sent_at} FROM reminders_reminder"
+    )
 
 
 def test_metrics_tell_the_same() -> None:

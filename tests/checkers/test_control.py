@@ -127,6 +127,15 @@ def test_a_batch_that_nobody_sent(world: World, excuse: str | None) -> None:
     assert [(each.kind, each.ids["batch"]) for each in found] == ([] if excuse else [(Kind.WRONG_ACCOUNTING, BATCH)])
 
 
+@pytest.mark.parametrize("task", ["reminders.send_due", "reminders.send_one", "healthkit.sweep"])
+def test_what_must_not_wait_behind_imports(world: World, task: str) -> None:
+    sent(with_lines(world), task=task)
+    found = dispatches.check(world.evidence(expectations=CONTROL))
+    assert [(each.kind, each.ids["task"]) for each in found] == [(Kind.WRONG_ACCOUNTING, task)]
+    world.rows["publishes"][-1]["queue"] = "high"
+    assert dispatches.check(world.evidence(expectations=CONTROL)) == ()
+
+
 @pytest.mark.parametrize(
     ("chunks", "extra", "swept", "expected"),
     [(3, 0, 1, 0), (4, 0, 1, 4), (8, 1, 1, 0), (3, 2, 0, 0), (4, 2, 0, 4), (8, 1, 0, 0)],

@@ -118,6 +118,17 @@ def test_reminder_late_because_of_a_fault(world: World) -> None:
     assert effects.check(world.evidence(faults=(fault(),))) == ()
 
 
+def test_reminder_that_was_due_before_it_was_ordered(world: World) -> None:
+    """It owes its lateness to the phone; the app answers for what follows the order."""
+    with_reminder(world)
+    long_ago_ms = DUE_MS - 108_000_000
+    world.one("reminders")["due_ms"] = world.one("received")["due_ms"] = long_ago_ms
+    world.one("ops", kind="create_reminder")["facts"]["due"] = (STARTED - timedelta(hours=30)).isoformat()
+    assert effects.check(world.evidence()) == ()
+    world.one("received")["at_ms"] += 120_000
+    assert kinds(effects.check, world.evidence()) == [Kind.LATE]
+
+
 def test_reminder_nobody_ordered(world: World) -> None:
     with_reminder(world)
     world.add("received", **(world.one("received") | {"reminder_id": "6", "key": "6:x"}))
@@ -229,9 +240,19 @@ def test_loud_by_health(world: World) -> None:
         ((0, 0, 0), [Kind.SILENT]),
         ((1, 1, 0), [Kind.SILENT]),
         ((0, 1, 2), [Kind.SILENT]),
+        ((0, 1, 3), [Kind.SILENT]),
+        ((0, 1, 4), []),
         ((None, None, None), [Kind.SILENT]),
     ],
-    ids=["rises", "stays", "falls", "rose before as well", "never told"],
+    ids=[
+        "rises",
+        "stays",
+        "falls",
+        "rose as much before",
+        "rose as fast before",
+        "rises faster than before",
+        "never told",
+    ],
 )
 def test_loud_by_metric(world: World, values: tuple[int | None, ...], expected: list[Kind]) -> None:
     for at_s, value in zip((1, 5, 12), values, strict=True):
@@ -336,6 +357,41 @@ def test_alarm_in_the_control(world: World, pending: int, read_at: tuple[str, st
     for number, at in enumerate(read_at):
         world.add("readings", at_ms=STARTED_MS + 250 * number, reading={**reading, "imports_at": at})
     control = Expectations(is_control=True, has_faults=False)
+    assert kinds(loudness.check, world.evidence(expectations=control)) == expected
+
+
+def test_an_alarm_of_two_single_moments_is_none(world: World) -> None:
+    for number, problems in enumerate(([{"code": "broker_unreachable"}], [], [{"code": "broker_unreachable"}])):
+        reading = {"imports": {"api-1": {"status": 503, "problems": problems}}, "imports_at": str(number)}
+        world.add("readings", at_ms=STARTED_MS + 250 * number, reading=reading)
+    control = Expectations(is_control=True, has_faults=False)
+    assert loudness.check(world.evidence(expectations=control)) == ()
+
+
+@pytest.mark.parametrize("unread", ["chunks", "queues"])
+def test_what_the_lab_could_not_read_may_have_waited(world: World, unread: str) -> None:
+    reading = {
+        "imports": {"api-1": {"status": 503, "problems": [{"code": "import_overdue"}]}},
+        "chunks": {"PENDING": 0},
+        "queues": {"default": 0},
+    }
+    del reading[unread]
+    for number in range(2):
+        world.add("readings", at_ms=STARTED_MS + 250 * number, reading={**reading, "imports_at": str(number)})
+    control = Expectations(is_control=True, has_faults=False)
+    assert loudness.check(world.evidence(expectations=control)) == ()
+
+
+@pytest.mark.parametrize(("late_ms", "expected"), [(200, [Kind.FALSE_ALARM]), (6_000, [])], ids=["in time", "late"])
+def test_an_alarm_about_a_reminder_that_did_come_late_is_true(world: World, late_ms: int, expected: list[Kind]) -> None:
+    with_reminder(world, at_ms=DUE_MS + late_ms)
+    for number in range(2):
+        reading = {
+            "imports": {"api-1": {"status": 503, "problems": [{"code": "reminders_overdue"}]}},
+            "imports_at": str(number),
+        }
+        world.add("readings", at_ms=STARTED_MS + 250 * number, reading=reading)
+    control = Expectations(is_control=True, has_faults=False, overdue_s=5.0)
     assert kinds(loudness.check, world.evidence(expectations=control)) == expected
 
 

@@ -284,6 +284,21 @@ def test_too_late_for_a_closed_day(world: World) -> None:
     assert found(evidence) == []
 
 
+def test_a_record_that_hangs_on_a_strangers_source(world: World) -> None:
+    world.add("sources", **(world.one("sources", id=1) | {"id": 3, "user_id": 2}))
+    world.one("records", id=2)["source_id"] = 3
+    [anomaly] = records.check(world.evidence())
+    assert (anomaly.kind, anomaly.ids["source"], anomaly.ids["record"]) == (Kind.WRONG_RECORD, "3", "2")
+
+
+def test_what_is_known_is_a_duplicate_however_closed_its_day(world: World) -> None:
+    rejected_duplicate(world)
+    world.rows["rejected"][-1]["reason"] = "day_closed"
+    evidence = world.evidence(expectations=Expectations(may_clean=True))
+    evidence.tables.execute("UPDATE aggregates SET closed = true")
+    assert found(evidence) == [(Kind.WRONGLY_REJECTED, DUPLICATE)]
+
+
 def test_many_rejected_samples_need_little_memory() -> None:
     """Some ten thousand of a kilobyte each, every one of them altered: read in portions, and only the first named."""
     count, kilobyte = 30_000, 1_000

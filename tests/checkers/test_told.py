@@ -38,6 +38,25 @@ def test_a_code_that_must_not_work(world: World, use: str) -> None:
     assert "second time" not in found.summary
 
 
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [((True, False), 0), ((True, True), 1), ((False, False), 1), ((True,), 0)],
+    ids=["once", "twice", "never", "one unanswered"],
+)
+def test_a_code_that_is_used_twice_at_once_works_once(world: World, told: tuple[bool, ...], expected: int) -> None:
+    world.op(kind="request_code")
+    for ok in told:
+        world.op(kind="verify_code", facts={"expected": None, "ok": ok, "use": "at_once"})
+    assert [each.kind for each in answers.check(world.evidence())] == [Kind.WRONG_ANSWER] * expected
+
+
+def test_no_code_may_work_while_the_cache_is_away(world: World) -> None:
+    for _ in range(2):
+        world.op(kind="verify_code", facts={"expected": None, "ok": False, "use": "at_once"})
+    away = fault(name="kill_redis", target="redis", injected_at=STARTED, bitten_at=STARTED)
+    assert answers.check(world.evidence(faults=(away,))) == ()
+
+
 def test_a_code_is_held_against_the_latest_request_only(world: World) -> None:
     for at_ms in (0, 1000):
         world.op(kind="request_code", started_ms=STARTED_MS + at_ms)

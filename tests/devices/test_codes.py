@@ -24,6 +24,14 @@ def test_a_code_made_on_one_replica_is_used_on_another_and_again(scene: Scene, d
     ]
 
 
+def test_a_code_is_used_on_two_replicas_at_once(scene: Scene) -> None:
+    scene.api.answers |= {"requestVerificationCode": {"code": "7", "expiresInS": 60}, "verifyCode": {"ok": True}}
+    codes.use_twice_at_once(scene.phone.caller, replicas=("api-1", "api-2"))
+    tries = [op for op in scene.ops() if op["kind"] == "verify_code"]
+    assert {each["attempts"][0]["replica"] for each in tries} == {"api-1", "api-2"}
+    assert [each["facts"] for each in tries] == [{"made_on": None, "expected": None, "use": "at_once", "ok": True}] * 2
+
+
 def test_codes_are_guessed_until_the_tries_are_used_up(scene: Scene) -> None:
     made = [{"code": "000007", "expiresInS": 60}, {"code": "999999", "expiresInS": 60}]
     scene.api.answers |= {"requestVerificationCode": made, "verifyCode": {"ok": False}}

@@ -62,8 +62,8 @@ def test_another_import_under_a_used_key(scene: Scene, answer: object, is_refuse
     trespass.start_another(scene.phone.caller, batch=scene.batch)
     own = start_variables(scene.batch.plan)
     changed = [{name for name in own if own[name] != sent[name]} for _, sent, _ in scene.api.sent]
-    assert changed == [{"count"}, {"to"}, {"from"}, {"type"}]
-    assert len(scene.wrong()) == (0 if is_refused else 4)
+    assert changed == [{"count"}, {"count"}, {"to"}, {"from"}, {"type"}]
+    assert len(scene.wrong()) == (0 if is_refused else 5)
 
 
 @pytest.mark.parametrize("last", ["CONFLICT", {"reminderId": "5"}], ids=["refused", "answered"])

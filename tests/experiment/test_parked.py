@@ -74,6 +74,7 @@ class Parking(Experiment):
         self._parked = [PARKED]
         self.harm = cast(Any, Biting())
         self.phases = cast(Any, Silent())
+        self.executions = {(POINT.batch_key, POINT.chunk_index): 1}
 
     @property
     def faulted(self) -> bool:
@@ -94,8 +95,10 @@ WAYS = pytest.mark.parametrize("bite", [at_once, later])
 @WAYS
 @pytest.mark.parametrize("fault", [KillRedis(), FreezeReplica("worker-1")], ids=["a store", "its worker frozen"])
 def test_who_left_his_tripwire_before_the_bite_proves_nothing(bite: Callable[..., None], fault: Fault) -> None:
+    x = Parking(Tripwire(is_held=False))
     with pytest.raises(Inconclusive, match="not half done any more"):
-        bite(Parking(Tripwire(is_held=False)), fault)
+        bite(x, fault)
+    assert not x.executions, "what was demanded of a chunk that was harmed half done"
 
 
 @WAYS

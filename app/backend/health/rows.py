@@ -36,13 +36,17 @@ GROUP BY reason ORDER BY reason LIMIT %(limit)s
 _BEAT = """
 SELECT holder, extract(epoch FROM clock_timestamp() - expires_at) FROM scheduling_beat_lease WHERE id = 1
 """
+# One that was ordered for a time in the past is not late from the start: nobody could have sent it before.
 _REMINDERS = """
 SELECT (SELECT count(*) FROM (
-           SELECT 1 FROM reminders_delivery WHERE status = 'pending'
-             AND due_at < clock_timestamp() - %(overdue)s * interval '1 s' LIMIT 1000) AS unsent)
+           SELECT 1 FROM reminders_delivery d JOIN reminders_reminder r ON r.id = d.reminder_id
+           WHERE d.status = 'pending'
+             AND greatest(d.due_at, r.created_at) < clock_timestamp() - %(overdue)s * interval '1 s'
+           LIMIT 1000) AS unsent)
      + (SELECT count(*) FROM (
            SELECT 1 FROM reminders_reminder r
            WHERE NOT r.has_delivery AND r.due_at < statement_timestamp() - %(overdue)s * interval '1 s'
+             AND r.created_at < statement_timestamp() - %(overdue)s * interval '1 s'
              AND NOT EXISTS (SELECT 1 FROM reminders_delivery d WHERE d.reminder_id = r.id AND d.due_at = r.due_at)
            LIMIT 1000) AS unseen)
 """
