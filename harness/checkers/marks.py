@@ -91,7 +91,7 @@ def _altered(evidence: Evidence) -> list[Anomaly]:
     found: list[_Found] = []
     total = 0
     for sample, key, idx, position, sent, kept in evidence.stream(_KEPT):
-        if json.loads(sent) != _unwrapped(json.loads(kept)):
+        if _parsed(sent) != _unwrapped(_parsed(kept)):
             total += 1
             if total <= NAMED:
                 ids = {"sample": sample, "batch_key": key, "chunk": idx, "position": position}
@@ -102,4 +102,9 @@ def _altered(evidence: Evidence) -> list[Anomaly]:
 def _unwrapped(kept: Any) -> Any:
     """What a jsonb column cannot hold (NUL, for one) is kept as text: {"raw": "<the value as JSON>"}."""
     is_wrapped = isinstance(kept, dict) and kept.keys() == {"raw"}
-    return json.loads(kept["raw"]) if is_wrapped else kept
+    return _parsed(kept["raw"]) if is_wrapped else kept
+
+
+def _parsed(text: str) -> Any:
+    """A jsonb column writes 1e100 out as an integer of so many digits; what was sent is a float64."""
+    return json.loads(text, parse_int=float)

@@ -291,6 +291,13 @@ def test_a_record_that_hangs_on_a_strangers_source(world: World) -> None:
     assert (anomaly.kind, anomaly.ids["source"], anomaly.ids["record"]) == (Kind.WRONG_RECORD, "3", "2")
 
 
+def test_a_large_number_is_kept_as_sent_however_it_is_written(world: World) -> None:
+    world.one("samples", sample=BAD)["sent"] = '{"value": 1e100, "unit": "bpm"}'
+    for kept, expected in ((str(10**100), []), (str(10**99), [(Kind.WRONG_RECORD, BAD)])):
+        world.one("rejected", chunk_id=1)["sample"] = f'{{"unit": "bpm", "value": {kept}}}'
+        assert found(world.evidence()) == expected
+
+
 def test_what_is_known_is_a_duplicate_however_closed_its_day(world: World) -> None:
     rejected_duplicate(world)
     world.rows["rejected"][-1]["reason"] = "day_closed"
