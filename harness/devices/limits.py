@@ -1,20 +1,19 @@
 """An import at every limit of what is accepted: the largest chunk and the smallest, the oldest sample and the longest.
 
-And one without an anchor. One phone of a run sends both. Nothing about them is wrong: whoever draws a limit a little
-closer refuses some, or loses it.
+And one without an anchor, and one that begins anew. One phone of a run sends them. Nothing about them is wrong: whoever
+draws a limit a little closer refuses some, or loses it.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from harness.devices import queries
 from harness.devices.caller import Call
 from harness.devices.generator import BatchPlan, DevicePlan
 from harness.devices.phone import OpenBatch, Phone, payload
-from harness.devices.sample import US_PER_S, Mark, Sample
+from harness.devices.sample import US_PER_S, Sample
 from harness.devices.streams import new_uuid, wearer
 from harness.devices.types import SAMPLE_TYPES, TypeKind
 
@@ -23,7 +22,6 @@ MOST_SAMPLES = 1_000
 # Of all kinds the one that is counted by its end.
 LIMITS_KIND = next(kind for kind in SAMPLE_TYPES if kind.kind is TypeKind.SLEEP)
 LONGEST_ANCHOR = 1_500
-_FRESH = 600
 _DAYS = 120
 _MINUTE = timedelta(minutes=1)
 # Outside the backfill, so that each has its days to itself.
@@ -36,8 +34,7 @@ def limits_plan(plan: DevicePlan, *, anchor: str | None, now: datetime, seed: in
     """A chunk of as many samples as one may hold, and one of a single sample.
 
     Among them one of 2001, one that begins an hour from `now`, and one that is six days long; the others are of
-    `_DAYS` days. Its anchor is as long as one may be. Less than half of the largest chunk, in its middle, are copies:
-    it is to be the largest, not to take the longest.
+    `_DAYS` days, and no two alike. Its anchor is as long as one may be.
     """
     key = f"{plan.device}/limits"
     rng = random.Random(f"{seed}/{key}")
@@ -47,7 +44,7 @@ def limits_plan(plan: DevicePlan, *, anchor: str | None, now: datetime, seed: in
         (now.replace(microsecond=0) + timedelta(hours=1), _MINUTE),
         *(
             (_LAST_WINTER - timedelta(days=turn % _DAYS) + turn // _DAYS * _MINUTE, _MINUTE)
-            for turn in range(_FRESH - 2)
+            for turn in range(MOST_SAMPLES - 2)
         ),
     ]
     watch = wearer(user=plan.user, zone=plan.zone).watch
@@ -64,24 +61,28 @@ def limits_plan(plan: DevicePlan, *, anchor: str | None, now: datetime, seed: in
         )
         for number, (begun, lasted) in enumerate(spans)
     ]
-    half = _FRESH // 2
-    copies = [
-        replace(fresh[turn % half], key=f"{key}/copy{turn}", mark=Mark.DUPLICATE)
-        for turn in range(MOST_SAMPLES - _FRESH)
-    ]
     return BatchPlan(
         key=key,
         type=LIMITS_KIND.identifier,
         starting_anchor=anchor,
         new_anchor=f"{key}/end".ljust(LONGEST_ANCHOR, "="),
-        chunks=((*fresh[:half], *copies, *fresh[half:]), (long,)),
+        chunks=(tuple(fresh), (long,)),
     )
 
 
 def unanchored_plan(plan: DevicePlan, *, seed: int) -> BatchPlan:
     """A single sample of a day of its own, as an app sends it that keeps no anchor: it follows none and moves none."""
-    key = f"{plan.device}/unanchored"
-    begun_us = int(_LONG_AGO.timestamp() + timedelta(days=1).total_seconds()) * US_PER_S
+    return _lone_plan(plan, key=f"{plan.device}/unanchored", new_anchor=None, day=1, seed=seed)
+
+
+def anew_plan(plan: DevicePlan, *, seed: int) -> BatchPlan:
+    """As it is sent by an app that was installed again and forgot its anchor: what is current must not fall back."""
+    key = f"{plan.device}/anew"
+    return _lone_plan(plan, key=key, new_anchor=f"{key}/end", day=2, seed=seed)
+
+
+def _lone_plan(plan: DevicePlan, *, key: str, new_anchor: str | None, day: int, seed: int) -> BatchPlan:
+    begun_us = int((_LONG_AGO + timedelta(days=day)).timestamp()) * US_PER_S
     sample = Sample(
         key=f"{key}/0",
         type=LIMITS_KIND.identifier,
@@ -92,7 +93,9 @@ def unanchored_plan(plan: DevicePlan, *, seed: int) -> BatchPlan:
         source=wearer(user=plan.user, zone=plan.zone).watch,
         uuid=new_uuid(random.Random(f"{seed}/{key}")),
     )
-    return BatchPlan(key=key, type=LIMITS_KIND.identifier, starting_anchor=None, new_anchor=None, chunks=((sample,),))
+    return BatchPlan(
+        key=key, type=LIMITS_KIND.identifier, starting_anchor=None, new_anchor=new_anchor, chunks=((sample,),)
+    )
 
 
 def send_limits(phone: Phone, batch: OpenBatch) -> None:

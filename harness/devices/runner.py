@@ -18,7 +18,7 @@ from harness.devices.balancer import Balancer
 from harness.devices.caller import Call, Caller
 from harness.devices.client import PhoneClient
 from harness.devices.generator import BatchPlan, DevicePlan, Shape, late_sync, next_sync, plans
-from harness.devices.limits import LIMITS_KIND, limits_plan, send_limits, unanchored_plan
+from harness.devices.limits import LIMITS_KIND, anew_plan, limits_plan, send_limits, unanchored_plan
 from harness.devices.malformed import malformed_half, send_malformed
 from harness.devices.phone import OpenBatch, Phone
 from harness.devices.queries import REDRIVE
@@ -264,6 +264,9 @@ class Fleet:
             self._sync(phone, turn=turn, rng=rng)
         if self.habits.is_polling:
             self._poll_to_end(phone)
+            if number == 0 and self.habits.has_extras and phone.anchor(LIMITS_KIND.identifier) is not None:
+                self._send(phone, anew_plan(phone.plan, seed=self.shape.seed), rng=rng)
+                self._poll_to_end(phone)
 
     def _open(self, phone: Phone, batch: BatchPlan, *, is_doubled: bool = False) -> OpenBatch | None:
         """Start a batch, once or twice at the same moment."""
